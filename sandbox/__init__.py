@@ -1,0 +1,1 @@
+"""Runs untrusted Python and says what happened. See ``docs/sandbox.md``."""
