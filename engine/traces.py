@@ -149,7 +149,7 @@ def latent_prefix(line: Line, mode: IndentMode) -> str:
 def parse_trace(
     source: str,
     *,
-    id: str,  # noqa: A002 - the name of the field it fills
+    id: str,
     prompt_end: int = 0,
     keep_comments: bool = False,
     where: str = "",
@@ -201,17 +201,28 @@ def _check_syntax(source: str) -> None:
 
 
 def _read_layout(rows: list[str]) -> _Layout:
-    source = io.StringIO("\n".join(rows) + "\n", newline="\n")
-    commented: set[int] = set()  # rows with any comment: a backslash at its end joins nothing
-    comments: list[tuple[int, int]] = []
+    spans, comments = _scan("\n".join(rows) + "\n")
+    commented = {row for row, _ in comments}  # a backslash at the end of a comment joins nothing
+    joined = {i + 1 for i, row in enumerate(rows) if row.endswith("\\") and i not in commented}
+    spans = [(_first_row(start, joined), stop, opens) for start, stop, opens in spans]
+    return _Layout(
+        starts=_implied_indents(rows, spans),
+        spans=[(start, stop) for start, stop, _ in spans],
+        comments={row for row, column in comments if row not in joined and not rows[row][:column].strip(_BLANK)},
+        joined=joined,
+    )
+
+
+def _scan(source: str) -> tuple[list[tuple[int, int, bool]], list[tuple[int, int]]]:
+    """The logical lines (row of the first token, last row, ends with a colon) and the comments (row, column)."""
     spans: list[tuple[int, int, bool]] = []
+    comments: list[tuple[int, int]] = []
     first, last_text, depth = -1, "", 0
     try:
-        for kind, text, (row, column), _, _ in tokenize.generate_tokens(source.readline):
+        for kind, text, (row, column), _, _ in tokenize.generate_tokens(io.StringIO(source, newline="\n").readline):
             if kind in _LAYOUT or (depth and kind not in _LITERAL_EDGES):
                 continue
             if kind == token.COMMENT:
-                commented.add(row - 1)
                 comments.append((row - 1, column))
             elif kind == token.NEWLINE:
                 spans.append((first, row - 1, last_text == ":"))
@@ -222,14 +233,7 @@ def _read_layout(rows: list[str]) -> _Layout:
                 last_text = text
     except (tokenize.TokenError, SyntaxError) as error:  # the tokenizer in Python is a little stricter than the parser
         raise TraceError(0, f"Python cannot tokenize it: {error.args[0]}") from error
-    joined = {i + 1 for i, text in enumerate(rows) if text.endswith("\\") and i not in commented}
-    spans = [(_first_row(start, joined), stop, opens) for start, stop, opens in spans if start >= 0]
-    return _Layout(
-        starts=_implied_indents(rows, spans),
-        spans=[(start, stop) for start, stop, _ in spans],
-        comments={row for row, column in comments if row not in joined and not rows[row][:column].strip(_BLANK)},
-        joined=joined,
-    )
+    return spans, comments
 
 
 def _first_row(row: int, joined: set[int]) -> int:
@@ -286,5 +290,5 @@ def _read_lines(rows: list[str], begin: int, layout: _Layout, *, keep_comments: 
         may_think = may_think and index in layout.starts
         yield Line("".join(before) + row, layout.starts[index] if may_think else "", may_think)
         before, may_think = ["\n"], True
-    if not may_think:  # the last line ends with a backslash, and needs the blank one after it
-        yield Line("\n", "", may_think=False)
+    if not may_think:  # the last line ends with a backslash: without the blank one after it, it is no Python
+        yield Line("\n\n", "", may_think=False)
