@@ -1,0 +1,51 @@
+"""The command line ``ra3``: one module a command group. Nothing here imports torch or textual before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ra3tui.cli import doctor, eval, ls, recipe, run, show, stop, tail  # noqa: A004 - a command is called eval
+from ra3tui.cli.faults import Ra3Group
+
+app = typer.Typer(
+    cls=Ra3Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: the same everywhere, and drawn in no time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a run failed, 2 usage, 3 environment or device, 4 sandbox, 130 interrupted.",
+)
+app.command()(run.run)
+app.command()(ls.ls)
+app.command()(show.show)
+app.command()(tail.tail)
+app.command()(stop.stop)
+app.command("eval")(eval.evaluate)
+app.command()(doctor.doctor)
+app.add_typer(recipe.app, name="recipe", help="List, show and check recipes.")
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", envvar="RA3_DEBUG", help="Show where an error came from.")] = False,
+) -> None:
+    """Mid-train code models by EM over latent comments, post-train them by RLVR, and see what it gains."""
+
+
+@app.command()
+def tui() -> None:
+    """Open the dashboard."""
+    from ra3tui.app import main as open_app
+
+    open_app()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of ``ra3``."""
+    app(arguments, prog_name="ra3")
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,60 @@
+"""How an error becomes one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from engine.errors import EnvironmentFault, UsageFault
+from ra3tui.cli.exit import Exit
+
+
+class Ra3Group(TyperGroup):
+    """The root command: what a person can mend is told in a line, what they cannot is not hidden by it."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer exports its own name for it
+        """Run the command; every end goes through here."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of our output has seen enough
+            _discard_output()
+            raise typer.Exit(Exit.DONE) from None
+        except Exception as error:
+            if getattr(error, "exit_code", None) is not None or isinstance(error, typer.Abort) or ctx.params["debug"]:
+                raise
+            raise typer.Exit(_told(error)) from None
+        return result
+
+
+def _told(error: Exception) -> Exit:
+    """Tell ``error`` on stderr; the exit code for it."""
+    code = _exit_for(error)
+    if code is None:
+        code = Exit.FAILED
+        typer.echo(f"ra3: internal fault: {type(error).__name__}: {error}; --debug shows where", err=True)
+    else:
+        typer.echo(f"ra3: {error}", err=True)
+    return code
+
+
+def _exit_for(error: Exception) -> Exit | None:
+    """The exit code of a fault that a person can mend; None for a fault of ours."""
+    if isinstance(error, UsageFault):
+        return Exit.USAGE
+    if isinstance(error, EnvironmentFault):
+        return Exit.ENVIRONMENT
+    from sandbox import SandboxUnavailable
+
+    return Exit.SANDBOX if isinstance(error, SandboxUnavailable) else None
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush does not fail too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,88 @@
+"""Options that several commands share, and the words for what they show."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HOME = Path("runs")
+"""Where runs are kept unless ``--home`` or ``RA3_HOME`` says otherwise."""
+
+Home = Annotated[Path, typer.Option(envvar="RA3_HOME", file_okay=False, help="Folder that runs are kept in.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Reference = Annotated[
+    str, typer.Argument(metavar="REF", help="A run or a group: its id, a unique prefix of it, or @latest.")
+]
+
+_PLAIN_WIDTH = 200  # columns of a table that is not read on a terminal
+
+
+def talk(message: str) -> None:
+    """Tell a person something; stdout stays clean."""
+    typer.echo(message, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as one JSON object; numbers that JSON lacks become ``"nan"``, ``"inf"`` and ``"-inf"``."""
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def stdout() -> Console:
+    """A console for data on stdout: as wide as it needs where no terminal bounds it."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def stderr() -> Console:
+    """A console for talk on stderr."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+
+
+def printable(text: str) -> str:
+    """``text`` with its control characters escaped: what a model wrote must not drive the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def duration(seconds: float | None) -> str:
+    """A time span for a person: ``42s``, ``3m05s``, ``2h07m``, ``3d04h``."""
+    if seconds is None:
+        return "-"
+    whole = max(0, round(seconds))
+    for size, unit, lesser, lesser_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // lesser:02d}{lesser_unit}"
+    return f"{whole}s"
+
+
+def age(then: float) -> str:
+    """How long ago the POSIX time ``then`` was."""
+    return duration(time.time() - then)
+
+
+def count(number: float) -> str:
+    """A large number for a person: ``812``, ``12.0k``, ``3.4M``."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.0f}"

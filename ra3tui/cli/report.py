@@ -1,0 +1,144 @@
+"""What a group of runs came to: as a table for a person, as one object for a program."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ra3tui.cli.options import age, count, duration, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from engine.store import Reader
+
+_STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated")
+_EVAL_KEYS = ("after", "suite", "k", "value", "low", "high", "problems", "n", "masked", "step")
+_RUN_KEYS = ("id", "arm", "status", "stage", "step", "error")
+
+
+def group_report(reader: Reader, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Everything that ``ra3 run --json`` and ``ra3 show --json`` print of ``runs``, all of one group."""
+    return {
+        "group": runs[0]["group"],
+        "name": runs[0]["name"],
+        "status": group_status(run["status"] for run in runs),
+        "runs": [_run_report(reader, run) for run in runs],
+        "comparison": compared(reader, runs),
+    }
+
+
+def group_status(statuses: Iterable[str]) -> str:
+    """One word for several runs: the first of these that any of them is in, ``done`` where all are done."""
+    present = set(statuses)
+    order = ("failed", "lost", "running", "stopped", "queued", "done")
+    return next(status for status in order if status in present)
+
+
+def _run_report(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: run[key] for key in _RUN_KEYS},
+        "stages": [{key: stage[key] for key in _STAGE_KEYS} for stage in reader.stages(run["id"])],
+        "metrics": {"latest": reader.latest(run["id"])},
+        "evals": [{key: row[key] for key in _EVAL_KEYS} for row in reader.evals(run["id"])],
+    }
+
+
+def compared(reader: Reader, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`Reader.comparison` of ``runs``, untrained models first, with ``delta`` against them in each pass@k.
+
+    The base of a suite is the first evaluation in the group that no stage but evaluations came before.
+    """
+    rows = reader.comparison(runs[0]["group"])
+    bases: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if _is_base(row):
+            bases.setdefault(row["suite"], row)
+    for row in rows:
+        for k, cell in row["pass"].items():
+            base = bases.get(row["suite"], {"pass": {}})["pass"].get(k)
+            cell["delta"] = None if base is None or _is_base(row) else cell["value"] - base["value"]
+    wanted = {run["id"] for run in runs}
+    return sorted((row for row in rows if row["run"] in wanted or _is_base(row)), key=lambda row: not _is_base(row))
+
+
+def _is_base(row: dict[str, Any]) -> bool:
+    return not row["seconds"] and not row["tokens_trained"]
+
+
+def print_report(console: Console, reader: Reader, runs: list[dict[str, Any]]) -> None:
+    """The tables of ``ra3 show``: runs, then arms against pass@k, a table a suite."""
+    first = runs[0]
+    console.print(f"{first['name']}  group {first['group']}  {age(first['created'])} old", style="bold")
+    console.print(_runs_table(reader, runs))
+    by_suite: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in compared(reader, runs):
+        by_suite[row["suite"]].append(row)
+    for suite, rows in by_suite.items():
+        console.print(f"{suite}  {rows[0]['problems']} problems, {rows[0]['n']} samples each", style="bold")
+        console.print(_pass_table(rows))
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left")
+    return table
+
+
+def _runs_table(reader: Reader, runs: list[dict[str, Any]]) -> Table:
+    table = _table("run", "arm", "status", "step", "stages", right=["step"])
+    for run in runs:
+        stages = " > ".join(f"{s['kind']} {_stage_mark(s)}" for s in reader.stages(run["id"]))
+        table.add_row(run["id"], run["arm"], run["status"], str(run["step"]), stages or "-")
+        if run["error"]:
+            table.add_row("", "", "", "", printable(run["error"]))
+    return table
+
+
+def _stage_mark(stage: dict[str, Any]) -> str:
+    return duration(stage["seconds"]) if stage["status"] == "done" else str(stage["status"])
+
+
+def _pass_table(rows: list[dict[str, Any]]) -> Table:
+    """A row an evaluation. Costs are those of the stages before it, evaluations not counted."""
+    ks = sorted({k for row in rows for k in row["pass"]})
+    numbers = [name for k in ks for name in (f"pass@{k}", "Δ" if k == ks[0] else f"Δ@{k}")]
+    costs = ["trained", "generated", "time"]
+    table = _table("arm", "after", *numbers, *costs, right=[*numbers, *costs])
+    for row in rows:
+        cells = [text for k in ks for text in _pass_cells(row["pass"].get(k))]
+        tokens = [count(row["tokens_trained"]), count(row["tokens_generated"])]
+        table.add_row(row["arm"], row["after"] or "-", *cells, *tokens, duration(row["seconds"]))
+    return table
+
+
+def _pass_cells(cell: dict[str, Any] | None) -> tuple[str, str]:
+    """pass@k in percent with its interval, and what it gained on the base in points."""
+    if cell is None:
+        return "-", "-"
+    value = f"{100 * cell['value']:.1f} [{100 * cell['low']:.0f}-{100 * cell['high']:.0f}]"
+    return value, "" if cell["delta"] is None else f"{100 * cell['delta']:+.1f}"
+
+
+def print_details(console: Console, reader: Reader, run: dict[str, Any]) -> None:
+    """What ``ra3 show`` adds for one run: its newest metrics, and its events with what they warn of."""
+    metrics = _table("metric", "latest", right=["latest"])
+    for key, value in reader.latest(run["id"]).items():
+        metrics.add_row(key, f"{value:.6g}")
+    if metrics.row_count:
+        console.print(f"{run['id']} {run['arm']}", style="bold")
+        console.print(metrics)
+    for event in reader.events(run["id"]):
+        console.print(event_line(run, event), soft_wrap=True)
+
+
+def event_line(run: dict[str, Any], event: dict[str, Any]) -> str:
+    """An event as one line, its level told where it is more than information."""
+    mark = "" if event["level"] == "info" else f"{event['level']}: "
+    return printable(f"{run['id']} {run['arm']} step {event['step']}  {mark}{event['message']}")

@@ -1,0 +1,186 @@
+"""``ra3 run``: from a recipe to judged models, in the foreground or as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import UsageFault
+from ra3tui.cli.exit import Exit
+from ra3tui.cli.options import HOME, AsJson, Home, count, print_json, stdout, talk
+from ra3tui.cli.progress import watched
+
+if TYPE_CHECKING:
+    from engine.recipe import Recipe
+
+Device = Annotated[str | None, typer.Option(help="Short for compute.device=…: auto, cpu, cuda, cuda:N.")]
+Seed = Annotated[int | None, typer.Option(help="Short for seed=….")]
+Name = Annotated[str | None, typer.Option(help="What listings call these runs; the recipe's name by default.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find the runs by; may be given again.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Start a process of its own and come back at once.")]
+
+
+def run(
+    recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="A shipped recipe or a TOML file.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Changes to it.")] = None,
+    name: Name = None,
+    tag: Tags = None,
+    seed: Seed = None,
+    device: Device = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given again.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    resume: Annotated[str | None, typer.Option(metavar="REF", help="Finish a run or group.")] = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Run a recipe's arms one after the other, and print how they compare."""
+    if resume is not None:
+        if recipe is not None:
+            raise UsageFault("--resume goes on with the recipe the run began with; leave RECIPE and its changes out")
+        resume_runs(home, resume, detach=detach, as_json=as_json)
+        return
+    if recipe is None:
+        raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
+    from engine.recipe import load_recipe
+
+    resolved = load_recipe(recipe, [*(overrides or ()), *_shorthands(seed, device)])
+    if dry_run:
+        show_plan(resolved, home, arm, as_json=as_json)
+    else:
+        launch(resolved, home, name=name, tags=tag or (), arms=arm, detach=detach, as_json=as_json)
+
+
+def _shorthands(seed: int | None, device: str | None) -> list[str]:
+    """Options that stand for overrides."""
+    pairs = {"seed": seed, "compute.device": device}
+    return [f"{key}={value}" for key, value in pairs.items() if value is not None]
+
+
+def launch(
+    recipe: Recipe,
+    home: Path,
+    *,
+    name: str | None = None,
+    tags: list[str] | tuple[()] = (),
+    arms: list[str] | None = None,
+    detach: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Plan the arms of ``recipe`` in the store of ``home`` and work on them."""
+    from engine.runs import plan
+
+    planned = plan(recipe, home, name=name, tags=tags, arms=arms)
+    talk(f"group {planned.group}: " + ", ".join(f"{run.id} {run.arm}" for run in planned.runs))
+    runs = [run.id for run in planned.runs]
+    _work(home, runs, runs, detach=detach, as_json=as_json)
+
+
+def resume_runs(home: Path, reference: str, *, detach: bool, as_json: bool) -> None:
+    """Go on with every unfinished run that ``reference`` names."""
+    from engine.runs import named
+    from engine.store import Reader
+
+    with closing(Reader(home)) as reader:
+        meant = named(reader, reference)
+    unfinished = [row["id"] for row in meant if row["status"] != "done"]
+    if not unfinished:
+        raise UsageFault(f"nothing to resume: {', '.join(row['id'] for row in meant)} done already")
+    talk(f"resuming {', '.join(unfinished)}")
+    _work(home, unfinished, [row["id"] for row in meant], detach=detach, as_json=as_json)
+
+
+def _work(home: Path, runs: list[str], shown: list[str], *, detach: bool, as_json: bool) -> None:
+    """Work on ``runs``, then report on ``shown``, which are of the same group."""
+    if detach:
+        _start(home, runs, as_json=as_json)
+        return
+    from engine.pipeline import execute
+
+    with watched() as listener:
+        execute(home, runs, listener)
+    raise typer.Exit(_conclude(home, shown, as_json=as_json))
+
+
+def _start(home: Path, runs: list[str], *, as_json: bool) -> None:
+    from engine.runs import start_detached
+
+    log = home / runs[0] / "log"
+    pid = start_detached(home, runs, log)
+    if as_json:
+        print_json({"pid": pid, "log": str(log), "runs": runs})
+    else:
+        talk(f"process {pid} works on it, its log is {log}; `ra3 tail {runs[0]}` follows, `ra3 stop {runs[0]}` ends it")
+        typer.echo("\n".join(runs))
+
+
+def _conclude(home: Path, ids: list[str], *, as_json: bool) -> Exit:
+    """Print what came of the runs ``ids``; the exit code for it."""
+    from engine.store import Reader
+    from ra3tui.cli.report import group_report, print_report
+
+    with closing(Reader(home)) as reader:
+        runs = [reader.run(id_) for id_ in ids]
+        if as_json:
+            print_json(group_report(reader, runs))
+        else:
+            print_report(stdout(), reader, runs)
+    return _verdict([run["status"] for run in runs])
+
+
+def _verdict(statuses: list[str]) -> Exit:
+    if all(status == "done" for status in statuses):
+        return Exit.DONE
+    return Exit.FAILED if "failed" in statuses else Exit.INTERRUPTED
+
+
+def show_plan(recipe: Recipe, home: Path, arms: list[str] | None, *, as_json: bool) -> None:
+    """``--dry-run``: the resolved recipe of each arm on stdout, what it will use on stderr."""
+    from engine.runs import choose_arms
+
+    resolved = {arm: recipe.for_arm(arm) for arm in choose_arms(recipe, arms)}
+    uses = {arm: _budget(part) for arm, part in resolved.items()}
+    machine = _machine(recipe, home)
+    if as_json:
+        recipes = {arm: part.model_dump(mode="json") for arm, part in resolved.items()}
+        print_json({"machine": machine, "uses": uses, "arms": recipes})
+        return
+    for arm, part in resolved.items():
+        typer.echo(f"# arm {arm}\n{part.to_toml()}")
+    for key, value in machine.items():
+        talk(f"{key}: {value}")
+    for arm, budget in uses.items():
+        talk(f"{arm}: " + " > ".join(budget))
+
+
+def _machine(recipe: Recipe, home: Path) -> dict[str, Any]:
+    import psutil
+
+    existing = next(folder for folder in (home.resolve(), *home.resolve().parents) if folder.exists())
+    return {
+        "model": recipe.model.id,
+        "device": recipe.compute.device,
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().available / 1e9, 1),
+        "disk_gb": round(shutil.disk_usage(existing).free / 1e9, 1),
+        "home": str(home),
+    }
+
+
+def _budget(recipe: Recipe) -> list[str]:
+    """What each stage of the only arm of ``recipe`` may spend."""
+    ra3, rlvr, evaluation = recipe.ra3, recipe.rlvr, recipe.eval
+    rollouts = ra3.rounds * ra3.estep.updates * ra3.estep.traces * ra3.group_size
+    told = {
+        "eval": f"eval ({', '.join(evaluation.suites)}, {evaluation.n} samples a problem)",
+        "ntp": f"ntp ({count(recipe.ntp.tokens)} trained tokens)",
+        "ra3": f"ra3 ({rollouts} rollouts, {count(ra3.rounds * ra3.mstep.tokens)} trained tokens in M-steps)",
+        "rlvr": f"rlvr ({rlvr.updates} updates of {rlvr.problems_per_update} x {rlvr.group_size} samples)",
+    }
+    (arm,) = recipe.arms.values()
+    return [told[stage] for stage in arm.stages]
