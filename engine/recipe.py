@@ -51,7 +51,7 @@ class Compute(Section):
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     """Autocast precision of forward and backward passes, by accelerate."""
     row_tokens: int = Field(1024, ge=16)
-    """Tokens a packed row holds; a longer sequence is cut at this length and counted."""
+    """Tokens a packed row holds; a longer sequence has a row of its own."""
     micro_rows: int = Field(1, ge=1)
     """Packed rows a forward pass holds; gradients are accumulated over the rest of the step."""
     decode_batch: int = Field(32, ge=1)
@@ -94,15 +94,53 @@ class Optimiser(Section):
     """Gradients are clipped to this global norm."""
 
 
-class Ntp(Section):
-    """The next-token baseline: the same lines, no latents."""
+class Imitation(Section):
+    """Maximum likelihood over a budget of tokens."""
 
     tokens: int = Field(1_000_000, ge=1)
-    """Budget of trained tokens; the stage ends with the step that reaches it."""
+    """Budget of trained tokens, prompts included; training ends with the update that reaches it."""
     step_tokens: int = Field(4096, ge=1)
     """Trained tokens an update holds, at least."""
     optimiser: Optimiser = Optimiser()
-    """How it is updated."""
+    """How the model is updated."""
+
+
+class Ntp(Imitation):
+    """The next-token baseline: the same lines, no latents."""
+
+
+class Estep(Section):
+    """Finding the latents by policy gradient."""
+
+    updates: int = Field(20, ge=0)
+    """Updates of q a round."""
+    traces: int = Field(8, ge=1)
+    """Traces rolled out an update."""
+    epochs: int = Field(1, ge=1)
+    """Passes over one update's rollouts; the ratio is clipped from the second on."""
+    clip: float = Field(0.2, gt=0)
+    """Half width of the clipped ratio."""
+    explore: float = Field(0.2, ge=0, le=1)
+    """Weight of the exploration mixture at the gate, corrected by its importance weight."""
+    explore_prior: float = Field(0.5, gt=0, lt=1)
+    """P(THINK) of the exploration mixture."""
+    explore_decay: float = Field(1.0, gt=0, le=1)
+    """Factor on ``explore`` after each update of the round."""
+    comment_kl: float = Field(0.0, ge=0)
+    """Pull of comments towards the scorer: reward lost a nat of log-ratio."""
+    temperature: float = Field(1.0, gt=0)
+    """Temperature at which comments are drawn."""
+    optimiser: Optimiser = Optimiser(learning_rate=1e-5)
+    """How q is updated."""
+
+
+class Mstep(Imitation):
+    """Imitating the annotated traces, comments and code alike."""
+
+    traces: int = Field(64, ge=1)
+    """Traces annotated a round."""
+    select: Literal["sample", "best"] = "best"
+    """One draw of q a trace, or the best of G by its bound."""
 
 
 class Ra3(Section):
@@ -113,7 +151,7 @@ class Ra3(Section):
     penalty: float = Field(0.05, ge=0)
     """c, nats charged for every THINK."""
     bound: Literal["penalty", "bernoulli"] = "penalty"
-    """``penalty`` charges c a THINK; ``bernoulli`` charges the gate's exact KL to its prior, with alpha."""
+    """``penalty`` charges c a THINK; ``bernoulli`` adds the gate's KL to its prior, with alpha."""
     alpha: float = Field(0.9, gt=0, lt=1)
     """Prior probability that the previous intent carries on (``bernoulli``)."""
     line_logp: Literal["mean", "sum"] = "mean"
@@ -128,36 +166,10 @@ class Ra3(Section):
     """H, lines a return looks ahead; the rest of the trace when absent."""
     group_size: int = Field(4, ge=2)
     """G, rollouts of a trace, whose leave-one-out mean is the baseline."""
-    estep_updates: int = Field(20, ge=0)
-    """Updates of q in each E-step."""
-    estep_traces: int = Field(8, ge=1)
-    """Traces rolled out an update."""
-    estep_epochs: int = Field(1, ge=1)
-    """Passes over one update's rollouts; the ratio is clipped from the second on."""
-    clip: float = Field(0.2, gt=0)
-    """Half width of the clipped ratio."""
-    explore: float = Field(0.2, ge=0, le=1)
-    """Weight of the exploration mixture at the gate, corrected by its importance weight."""
-    explore_prior: float = Field(0.5, gt=0, lt=1)
-    """P(THINK) of the exploration mixture."""
-    explore_decay: float = Field(1.0, gt=0, le=1)
-    """Factor on ``explore`` after each update."""
-    comment_kl: float = Field(0.0, ge=0)
-    """Pull of comment tokens towards the scorer, in nats of reward a nat of log-ratio."""
-    comment_temperature: float = Field(1.0, gt=0)
-    """Temperature at which comments are drawn."""
-    select: Literal["sample", "best"] = "best"
-    """The M-step's trace: one draw of q, or the best of G by its bound."""
-    mstep_traces: int = Field(64, ge=1)
-    """Traces annotated for each M-step."""
-    mstep_tokens: int = Field(1_000_000, ge=1)
-    """Budget of trained tokens, comments and code, of each M-step."""
-    step_tokens: int = Field(4096, ge=1)
-    """Trained tokens an M-step update holds, at least."""
-    estep_optimiser: Optimiser = Optimiser(learning_rate=1e-5)
-    """How q is updated."""
-    mstep_optimiser: Optimiser = Optimiser()
-    """How the model is updated on annotated traces."""
+    estep: Estep = Estep()
+    """Finding the latents."""
+    mstep: Mstep = Mstep()
+    """Imitating them."""
 
 
 class Rlvr(Section):
@@ -187,8 +199,6 @@ class Rlvr(Section):
     """Advantage divided by the group's standard deviation, or not (Dr.GRPO)."""
     filter_overlong: bool = True
     """Mask samples that the length limit cut."""
-    kl: float = Field(0.0, ge=0)
-    """Weight of the KL to the model the stage began with."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-6)
     """How it is updated."""
 
@@ -242,7 +252,7 @@ class Recipe(Section):
     """Its name in listings."""
     description: str = ""
     """One line for a person."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     """Every draw of every stage follows from it."""
     model: Model
     """The model all arms start from."""
@@ -306,6 +316,8 @@ def load_recipe(name_or_path: str, overrides: typing.Sequence[str] = ()) -> Reci
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     for override in overrides:
         key, value = _parse_override(override)
         _assign(table, key, value)
@@ -388,11 +400,11 @@ def _type_name(annotation: Any) -> str:
         return "one of " + ", ".join(repr(value) for value in typing.get_args(annotation))
     if isinstance(annotation, types.UnionType):
         return " or ".join(_type_name(part) for part in typing.get_args(annotation) if part is not type(None))
-    if _is_section(annotation):
+    if _is_section(annotation) or typing.get_origin(annotation) is dict:
         return "a table"
-    return (
-        getattr(annotation, "__name__", str(annotation)) if typing.get_origin(annotation) is None else str(annotation)
-    )
+    if typing.get_origin(annotation) is tuple:
+        return f"a list ([…]) of {_type_name(typing.get_args(annotation)[0])}"
+    return getattr(annotation, "__name__", str(annotation))
 
 
 def _parse_override(override: str) -> tuple[str, Any]:
@@ -430,6 +442,8 @@ def _check_value(key: str, value: Any, where: str) -> None:
 
 def _assign(table: dict[str, Any], key: str, value: Any) -> None:
     *path, last = key.split(".")
-    for part in path:
+    for depth, part in enumerate(path, 1):
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"{'.'.join(path[:depth])} = {table!r}: expected a table, so {key} cannot be set")
     table[last] = value

@@ -27,6 +27,7 @@ FLUSH_ROWS = 500
 FLUSH_SECONDS = 0.25
 BUSY_SECONDS = 30.0
 HEARTBEAT_SECONDS = 2.0
+LOST_SECONDS = 60.0
 LIVE = ("queued", "running")
 
 SCHEMA = """
@@ -130,6 +131,8 @@ def connect(home: Path, *, write: bool) -> Database:
         )
         connection.row_factory = sqlite3.Row
         version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if not write and version == 0:  # made a moment ago, by a writer that is not through with its tables
+            raise StoreError(f"{path}: no runs here yet; start one with `ra3 run smoke`, or name another --home")
         if version > SCHEMA_VERSION:
             raise StoreError(f"{path}: written by a newer ra3 (schema {version}, this one knows {SCHEMA_VERSION})")
         if write:
@@ -169,8 +172,10 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._heart.join()
-        self.flush()
-        self._db.conn.close()
+        try:
+            self.flush()
+        finally:
+            self._db.conn.close()
 
     def create_run(self, **columns: Any) -> None:
         """Insert the run's row; ``config`` is the resolved recipe as JSON."""
@@ -210,7 +215,7 @@ class Writer:
             def insert() -> None:
                 with self._db.conn:
                     self._db.conn.execute("BEGIN")
-                    trace_id = self._db["traces"].insert({"run": self.run, "step": self.step, **row}).last_pk
+                    trace_id = self._db["traces"].insert({"run": self.run, **row}).last_pk
                     self._db["trace_lines"].insert_all(
                         {"trace_id": trace_id, "line": i, **line} for i, line in enumerate(lines)
                     )
@@ -248,7 +253,7 @@ class Writer:
         return rows
 
     def forget_after(self, step: int, position: int) -> None:
-        """Drop what was recorded after the checkpoint at ``step`` of stage ``position``: it is about to be redone."""
+        """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""
 
         def delete() -> None:
             with self._db.conn:
@@ -265,8 +270,8 @@ class Writer:
         execute("DELETE FROM trace_lines WHERE trace_id NOT IN (SELECT id FROM traces)")
         execute("DELETE FROM phases WHERE run = ? AND first_step > ?", [self.run, step])
         execute("DELETE FROM samples WHERE run = ? AND position >= ? AND phase = 'eval'", [self.run, position])
-        for table in ("evals", "stages"):
-            execute(f"DELETE FROM {table} WHERE run = ? AND position > ?", [self.run, position])
+        execute("DELETE FROM evals WHERE run = ? AND position >= ?", [self.run, position])
+        execute("DELETE FROM stages WHERE run = ? AND position > ?", [self.run, position])
         execute(
             "INSERT OR REPLACE INTO latest (run, key, step, value, special) "
             "SELECT run, key, max(step), value, special FROM metrics WHERE run = ? GROUP BY key",
@@ -446,11 +451,14 @@ def _number(row: Mapping[str, Any]) -> float:
 
 
 def _true_status(row: Mapping[str, Any]) -> str:
-    """``lost`` for a run that says it is running while its process is gone."""
+    """``lost`` for a run that says it is running while its process is gone, or has been silent for too long."""
     status = str(row["status"])
-    if status not in LIVE or row["pid"] is None or row["host"] != os.uname().nodename:
+    if status not in LIVE or row["pid"] is None:
         return status
-    return status if _alive(int(row["pid"])) else "lost"
+    gone = row["host"] == os.uname().nodename and not _alive(int(row["pid"]))
+    # Another process may have the same number after a restart of the machine, or of a container.
+    silent = status == "running" and time.time() - (row["heartbeat"] or row["started"] or 0.0) > LOST_SECONDS
+    return "lost" if gone or silent else status
 
 
 def _alive(pid: int) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated")
 _EVAL_KEYS = ("after", "suite", "k", "value", "low", "high", "problems", "n", "masked", "step")
+_BASE = "base"  # what an evaluation comes after where no training did
+_LAST_EVENTS = 5
 _RUN_KEYS = ("id", "arm", "status", "stage", "step", "error")
 
 
@@ -49,7 +51,7 @@ def _run_report(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:
 def compared(reader: Reader, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """`Reader.comparison` of ``runs``, untrained models first, with ``delta`` against them in each pass@k.
 
-    The base of a suite is the first evaluation in the group that no stage but evaluations came before.
+    The base of a suite is the first evaluation in the group that no training came before.
     """
     rows = reader.comparison(runs[0]["group"])
     bases: dict[str, dict[str, Any]] = {}
@@ -65,7 +67,7 @@ def compared(reader: Reader, runs: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def _is_base(row: dict[str, Any]) -> bool:
-    return not row["seconds"] and not row["tokens_trained"]
+    return bool(row["after"] == _BASE)
 
 
 def print_report(console: Console, reader: Reader, runs: list[dict[str, Any]]) -> None:
@@ -127,15 +129,21 @@ def _pass_cells(cell: dict[str, Any] | None) -> tuple[str, str]:
 
 
 def print_details(console: Console, reader: Reader, run: dict[str, Any]) -> None:
-    """What ``ra3 show`` adds for one run: its newest metrics, and its events with what they warn of."""
+    """What ``ra3 show`` adds for one run: its newest metrics, what it warned of, and its last events."""
     metrics = _table("metric", "latest", right=["latest"])
     for key, value in reader.latest(run["id"]).items():
         metrics.add_row(key, f"{value:.6g}")
     if metrics.row_count:
         console.print(f"{run['id']} {run['arm']}", style="bold")
         console.print(metrics)
-    for event in reader.events(run["id"]):
+    for event in _worth_showing(reader.events(run["id"])):
         console.print(event_line(run, event), soft_wrap=True)
+
+
+def _worth_showing(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every warning and error, and the last few of the others."""
+    last = {event["id"] for event in [e for e in events if e["level"] == "info"][-_LAST_EVENTS:]}
+    return [event for event in events if event["level"] != "info" or event["id"] in last]
 
 
 def event_line(run: dict[str, Any], event: dict[str, Any]) -> str:
