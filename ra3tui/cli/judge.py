@@ -141,7 +141,7 @@ def make_report(suite: str, attempts: list[Attempt], results: list[Result]) -> d
 
 
 def count_passed(attempts: list[Attempt], results: list[Result]) -> list[tuple[int, int]]:
-    """For each problem how many samples got a verdict and how many passed; the sandbox's own faults count for nothing."""
+    """For each problem how many samples got a verdict, and how many passed; faults of the sandbox are no verdicts."""
     judged: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     for attempt, result in zip(attempts, results, strict=True):
