@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,7 +27,8 @@ Samples = Annotated[
     typer.Argument(metavar="[SAMPLES.jsonl]", help="One sample a line: `task_id`, and `completion` or `solution`."),
 ]
 References = Annotated[bool, typer.Option("--references", help="Judge the suite's own solutions instead of a file.")]
-Backend = Annotated[str | None, typer.Option(help="Sandbox backend; the safest that works here by default.")]
+BackendName = Literal["auto", "namespaces", "docker", "process"]
+Backend = Annotated[BackendName, typer.Option(help="Sandbox backend; auto is the first that works here and isolates.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Samples judged side by side; one a core by default.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Judge only the first so many.")]
 
@@ -45,7 +46,7 @@ def judge(
     samples: Samples = None,
     references: References = False,
     as_json: AsJson = False,
-    backend: Backend = None,
+    backend: Backend = "auto",
     workers: Workers = None,
     limit: Limit = None,
 ) -> None:
@@ -112,7 +113,7 @@ def _solutions(suite: Suite) -> list[Attempt]:
     return [Attempt(problem.task_id, problem.job(problem.reference or "")) for problem in suite.problems]
 
 
-def _judged(attempts: list[Attempt], suite: str, backend: str | None, workers: int | None) -> list[Result]:
+def _judged(attempts: list[Attempt], suite: str, backend: BackendName, workers: int | None) -> list[Result]:
     from rich.progress import track
 
     from sandbox import open_sandbox
