@@ -446,6 +446,14 @@ def request(home: Path, run: str, action: str, who: str, key: str | None = None,
         db.conn.close()
 
 
+def withdraw_requests(home: Path, run: str) -> None:
+    """Forget what was asked of ``run`` and never taken: a stop was meant for the engine that has ended since."""
+    with explained(database_path(home)):
+        db = connect(home, write=True)
+        db.conn.execute("UPDATE controls SET taken = ? WHERE taken IS NULL AND run = ?", [time.time(), run])
+        db.conn.close()
+
+
 def _number(row: Mapping[str, Any]) -> float:
     return float(row["special"]) if row["special"] else float(row["value"])
 

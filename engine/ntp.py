@@ -1,0 +1,69 @@
+"""The next-token baseline: imitate the expert's lines, without latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine import recipe
+from engine.forest import imitate
+from engine.packing import Tree
+from engine.sampler import EncodedTrace
+from engine.stage import Context, State, plan_batches
+from engine.trainer import Trainer, score
+
+
+def bare(trace: EncodedTrace) -> Tree:
+    """The tree of a trace without latents, every token of its lines a target."""
+    return imitate(trace, [None] * len(trace.lines))
+
+
+def run(context: Context, state: State | None) -> None:
+    """The stage ``ntp``: one pass of maximum likelihood over a budget of tokens."""
+    settings = context.recipe.ntp
+    context.phase("ntp")
+    if state is None:
+        measure_held_out(context)
+    trees = [bare(encoded) for _, encoded in context.traces]
+    train(context, trees, settings, "ntp", state)
+    measure_held_out(context)
+
+
+def train(
+    context: Context,
+    trees: Sequence[Tree],
+    settings: recipe.Imitation,
+    prefix: str,
+    state: State | None,
+    place: Callable[[], State] = dict,
+) -> None:
+    """Maximise the likelihood of the targets of ``trees`` until its budget of tokens went through the model.
+
+    ``place`` gives what a checkpoint holds beside the trainer's own state.
+    """
+    trainer = Trainer(context.policy, settings.optimiser, context.recipe.compute, context.accelerator)
+    begin = 0
+    if state:
+        trainer.load_state_dict(state["trainer"])
+        begin = state["update"]
+    sizes = [len(tree.ids) for tree in trees]
+    batches = plan_batches(sizes, settings.step_tokens, settings.tokens, context.seed(prefix, "order"))
+    for number, batch in enumerate(batches[begin:], begin + 1):
+        with context.clock("train"):
+            update = trainer.update([trees[index] for index in batch])
+
+        def written(number: int = number) -> State:
+            return {**place(), "trainer": trainer.state_dict(), "update": number}
+
+        losses = {f"{prefix}/loss_{label}": -mean for label, mean in update.mean_logprob.items()}
+        context.finish_update(update, losses, written)
+        context.tell(number, len(batches), "updates", f"loss {update.loss:.3f}")
+
+
+def measure_held_out(context: Context) -> None:
+    """Record ``held_out/loss``: mean negative log-likelihood a token, in nats, of held-out lines without latents."""
+    if not context.held_out:
+        return
+    with context.clock("score"):
+        scores = score(context.policy, [bare(encoded) for _, encoded in context.held_out], context.recipe.compute)
+    values = [value for tree in scores for value in tree]
+    context.writer.metrics({"held_out/loss": -sum(values) / len(values)})

@@ -1,0 +1,346 @@
+"""Runs at work: stages in order, checkpoints between, resume, control; ``python -m engine.pipeline`` is the process.
+
+A run goes on from its newest checkpoint; what the store holds from after it is dropped first, so that a resumed run
+leaves the same records as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from engine import checkpoints, em, evaluate, ntp, rlvr
+from engine.checkpoints import Place
+from engine.corpora import load_corpus
+from engine.errors import EnvironmentFault, UsageFault
+from engine.policy import Policy, load_policy
+from engine.progress import Listener, Silent
+from engine.recipe import Recipe
+from engine.runs import RunLock
+from engine.sampler import EncodedTrace, encode_trace
+from engine.stage import Context, Diverged, State, Stopped
+from engine.store import Reader, StoreError, Writer
+from engine.traces import Trace
+from sandbox import Sandbox, SandboxUnavailable, open_sandbox
+
+POLL_SECONDS = 0.5
+"""Between two looks at the control table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    run: str
+    arm: str
+    status: str
+    """``done``, ``failed`` or ``stopped``."""
+    error: str | None = None
+
+
+class StopFlag:
+    """Raised by SIGINT and SIGTERM; a second signal interrupts at once."""
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    @contextmanager
+    def listening(self) -> Iterator[StopFlag]:
+        """Catch the signals inside."""
+        before = {number: signal.signal(number, self._raise) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _raise(self, _: int, __: FrameType | None) -> None:
+        if self.raised:
+            raise KeyboardInterrupt
+        self.raised = True
+
+
+def execute(home: Path, runs: Sequence[str], listener: Listener) -> list[Outcome]:
+    """Run, or go on with, each of ``runs`` in order; one that is done already is passed over.
+
+    A run that fails by itself leaves the others to go on; what a person can mend stops them all, still resumable.
+
+    Raises:
+        UsageFault, EnvironmentFault, SandboxUnavailable: as their messages say.
+    """
+    outcomes: list[Outcome] = []
+    with StopFlag().listening() as flag, ExitStack() as stack:
+        sandboxes = _Sandboxes(stack)
+        for run in runs:
+            if flag.raised:
+                break
+            with RunLock(home, run), Writer(home, run) as writer:
+                outcomes.append(_Engine(home, run, writer, listener, flag, sandboxes).execute())
+    return outcomes
+
+
+class _Sandboxes:
+    """One sandbox for all runs, opened at its first use."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._open: dict[tuple[str, int | None], Sandbox] = {}
+
+    def get(self, recipe: Recipe) -> Sandbox:
+        key = (recipe.sandbox.backend, recipe.sandbox.workers)
+        if key not in self._open:
+            self._open[key] = self._stack.enter_context(open_sandbox(*key))
+        return self._open[key]
+
+
+class _Engine:
+    """One run, from where it stands to its end."""
+
+    def __init__(
+        self, home: Path, run: str, writer: Writer, listener: Listener, flag: StopFlag, sandboxes: _Sandboxes
+    ) -> None:
+        reader = Reader(home)
+        self._row = reader.run(run)
+        self._done = {stage["position"] for stage in reader.stages(run) if stage["status"] == "done"}
+        reader.close()
+        self._run = run
+        self._recipe = Recipe.model_validate_json(self._row["config"])
+        self._arm, arm = next(iter(self._recipe.arms.items()))
+        self._stages = arm.stages
+        self._folder = home / run
+        self._writer = writer
+        self._listener = listener
+        self._flag = flag
+        self._sandboxes = sandboxes
+        self._polled = 0.0
+        self._asked_to_stop = False
+
+    def execute(self) -> Outcome:
+        """Do what is left of the run and mark how it ended."""
+        if self._row["status"] == "done":
+            return Outcome(self._run, self._arm, "done")
+        try:
+            self._work()
+        except Stopped:
+            return self._end("stopped", "stopped by request; go on with `ra3 run --resume`")
+        except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
+            self._end("failed", str(fault))
+            raise
+        except KeyboardInterrupt:
+            self._end("stopped", "interrupted at once; the last checkpoint holds")
+            raise
+        except Diverged as error:
+            return self._end("failed", str(error))
+        except Exception as error:  # the boundary of a run: the others go on, the whole story is in its log
+            log = self._folder / "log"
+            with log.open("a", encoding="utf-8") as file:
+                traceback.print_exc(file=file)
+            return self._end("failed", f"{type(error).__name__}: {error} (the traceback is in {log})")
+        return self._end("done", None)
+
+    def _end(self, status: str, error: str | None) -> Outcome:
+        level = {"done": "info", "stopped": "warning"}.get(status, "error")
+        message = error or "done"
+        self._listener.event(self._run, level, f"{self._arm}: {message}")
+        try:
+            self._writer.event(status, message, level)
+            told = error if status == "failed" else None
+            self._writer.update_run(status=status, ended=time.time(), error=told, eta_s=None)
+        except StoreError as fault:  # a full disk: readers will see that the process is gone
+            self._listener.event(self._run, "error", str(fault))
+        return Outcome(self._run, self._arm, status, error)
+
+    def _work(self) -> None:
+        recipe = self._recipe
+        accelerator = open_accelerator(recipe)
+        set_seed(recipe.seed)
+        found = checkpoints.newest(self._folder / "checkpoints")
+        first = self._first_stage(found[1] if found else None)
+        checkpoint, place = found or (None, Place(0, -1, "", True, "base", {}))
+        self._mark_begun(accelerator, place, first)
+        policy = load_policy(
+            str(checkpoint or recipe.model.id),
+            revision=None if checkpoint else recipe.model.revision,
+            dtype=recipe.model.dtype,
+            device=str(accelerator.device),
+        )
+        traces, held_out = self._load_traces(policy)
+
+        def save(state: State) -> None:
+            self._save(context, state)
+
+        context = Context(
+            run=self._run,
+            recipe=recipe,
+            policy=policy,
+            accelerator=accelerator,
+            traces=traces,
+            held_out=held_out,
+            sandbox=lambda: self._sandboxes.get(recipe),
+            writer=self._writer,
+            listener=self._listener,
+            should_stop=self._should_stop,
+            checkpoint=save,
+            after=place.after,
+        )
+        state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
+        for position in range(first, len(self._stages)):
+            context.begin_stage(position, place.costs if state else None)
+            self._run_stage(context, state)
+            state = None
+            context.raise_if_stopped()
+
+    def _first_stage(self, place: Place | None) -> int:
+        """The first stage that has not ended, by the store and by the newest checkpoint."""
+        ended = place.position + 1 if place and place.ended else place.position if place else 0
+        while ended in self._done:
+            ended += 1
+        return ended
+
+    def _mark_begun(self, accelerator: Accelerator, place: Place, first: int) -> None:
+        resumed = self._row["started"] is not None
+        self._writer.step = place.step
+        self._writer.forget_after(place.step, first)
+        self._writer.update_run(
+            status="running",
+            device=str(accelerator.device),
+            host=os.uname().nodename,
+            pid=os.getpid(),
+            started=self._row["started"] or time.time(),
+            heartbeat=time.time(),
+            ended=None,
+            error=None,
+        )
+        what = f"resumed at step {place.step}" if resumed else "started"
+        self._writer.event("started", f"{what}: {' > '.join(self._stages)}, seed {self._recipe.seed}")
+
+    def _load_traces(self, policy: Policy) -> tuple[list[tuple[Trace, EncodedTrace]], list[tuple[Trace, EncodedTrace]]]:
+        if not {"ntp", "ra3"} & set(self._stages):
+            return [], []
+        pairs, notes = read_traces(policy, self._recipe)
+        for note in notes:
+            self._writer.event("corpus", note)
+        held_out = self._recipe.corpus.held_out
+        if len(pairs) <= held_out:
+            raise UsageFault(
+                f"corpus {self._recipe.corpus.kind}: {len(pairs)} usable traces, of which {held_out} are held out, "
+                "leave none to train on; raise corpus.max_tokens or corpus.max_lines, or lower corpus.held_out"
+            )
+        return pairs[held_out:], pairs[:held_out]
+
+    def _run_stage(self, context: Context, state: State | None) -> None:
+        kind = self._stages[context.position]
+        begun = {} if state else {"first_step": context.step, "started": time.time()}
+        context.record_stage(kind, status="running", **begun)
+        try:
+            _STAGES[kind](context, state)
+        except Stopped:
+            context.write_down()
+            context.record_stage(kind, status="stopped", ended=time.time())
+            raise
+        saved = None
+        if kind != "eval":
+            context.after = kind if context.after == "base" else f"{context.after}+{kind}"
+            saved = str(self._save(context, None))
+        context.accelerator.free_memory()
+        context.record_stage(kind, status="done", last_step=context.step, ended=time.time(), checkpoint=saved)
+
+    def _save(self, context: Context, state: State | None) -> Path:
+        kind = self._stages[context.position]
+        context.record_stage(kind, status="running")
+        costs = asdict(context.costs)
+        place = Place(context.step, context.position, kind, state is None, context.after, costs)
+        path = checkpoints.save(self._folder / "checkpoints", context.policy, place, state)
+        self._writer.event("checkpoint", path.name)
+        return path
+
+    def _should_stop(self) -> bool:
+        now = time.monotonic()
+        if now - self._polled > POLL_SECONDS:
+            self._polled = now
+            for request in self._writer.take_controls():
+                self._writer.event("control", f"{request['who']} asked to {request['action']}")
+                self._asked_to_stop |= request["action"] == "stop"
+        return self._flag.raised or self._asked_to_stop
+
+
+_STAGES: dict[str, Callable[[Context, State | None], None]] = {
+    "eval": evaluate.run,
+    "ntp": ntp.run,
+    "ra3": em.run,
+    "rlvr": rlvr.run,
+}
+
+
+def open_accelerator(recipe: Recipe) -> Accelerator:
+    """The accelerator a recipe asks for.
+
+    Raises:
+        EnvironmentFault: the device is not there, or cannot do the precision.
+    """
+    wanted = recipe.compute.device
+    if wanted.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise EnvironmentFault(f"compute.device = {wanted!r}: torch sees no GPU here; set compute.device=cpu")
+        torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
+    accelerator = Accelerator(cpu=wanted == "cpu", mixed_precision=recipe.compute.mixed_precision)
+    if accelerator.device.type == "cpu" and recipe.compute.mixed_precision == "fp16":
+        raise EnvironmentFault("compute.mixed_precision = 'fp16' needs a GPU; set it to 'no' or 'bf16'")
+    return accelerator
+
+
+def read_traces(policy: Policy, recipe: Recipe) -> tuple[list[tuple[Trace, EncodedTrace]], list[str]]:
+    """The corpus, encoded for a policy, and notes on what was left out.
+
+    Raises:
+        UsageFault: the corpus holds nothing that can be used.
+    """
+    corpus = recipe.corpus
+    loaded = load_corpus(
+        corpus.kind,
+        corpus.path,
+        limit=corpus.limit,
+        min_lines=corpus.min_lines,
+        max_lines=corpus.max_lines,
+        seed=recipe.seed,
+    )
+    pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
+    fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
+    notes = [f"{reason}: {count} left out" for reason, count in sorted(loaded.skipped.items())]
+    if len(fitting) < len(pairs):
+        notes.append(f"over {corpus.max_tokens} tokens: {len(pairs) - len(fitting)} left out")
+    return fitting, [f"{len(fitting)} traces from {corpus.path or corpus.kind}", *notes]
+
+
+def _length(trace: EncodedTrace) -> int:
+    return len(trace.prompt) + sum(map(len, trace.lines))
+
+
+def main() -> None:
+    """The detached engine: works through runs that were planned, and leaves its word in the store and its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m engine.pipeline", description=main.__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("runs", nargs="+")
+    arguments = parser.parse_args()
+    try:
+        outcomes = execute(arguments.home, arguments.runs, Silent())
+    except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
+        sys.exit(str(fault))
+    sys.exit(any(outcome.status == "failed" for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    main()

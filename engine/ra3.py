@@ -1,0 +1,141 @@
+"""RA3's arithmetic: rewards, returns, advantages, and the policy gradient's targets (Zhang et al., 2025).
+
+The E-step finds, by policy gradient, latent comments that make an expert's next lines likelier under a frozen scorer;
+the M-step imitates the annotated traces. Here is what that computes, free of I/O and of the model; ``engine.em`` has
+the loops.
+
+Shapes: G rollouts of a trace, T lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import recipe
+from engine.forest import LineEvents
+from engine.packing import Target
+from engine.sampler import EncodedTrace, Gate, Rollout
+from engine.traces import Trace
+
+Floats = NDArray[np.float64]
+
+
+def line_logprob(logprobs: Sequence[float], how: Literal["mean", "sum"]) -> float:
+    """l_t, the log-likelihood of one line from those of its tokens, in nats (a token, for ``mean``)."""
+    return sum(logprobs) / (len(logprobs) if how == "mean" else 1)
+
+
+def gate_charge(gate: Gate | None, settings: recipe.Ra3) -> float:
+    """What the bound charges for one decision, in nats.
+
+    ``penalty`` charges c for a THINK. ``bernoulli`` charges the sampled log-ratio of the gate to its prior,
+    log g/(1-alpha) for THINK and log (1-g)/alpha for ACT, and c for a THINK in place of log|Z| - H[q]: its expectation
+    over the gate is KL(Bernoulli(g) || Bernoulli(1-alpha)) + g c, and its score-function gradient is that of the KL.
+    """
+    if gate is None:
+        return 0.0
+    charge = settings.penalty if gate.think else 0.0
+    if settings.bound == "bernoulli":
+        log_prior = math.log(1 - settings.alpha if gate.think else settings.alpha)
+        charge += decision_logprob(gate) - log_prior
+    return charge
+
+
+def decision_logprob(gate: Gate) -> float:
+    """log q of the decision that was taken, in nats."""
+    return gate.logprob_think if gate.think else math.log(-math.expm1(min(gate.logprob_think, -1e-12)))
+
+
+def returns(rewards_GT: Floats, gamma: float, horizon: int | None) -> Floats:
+    """R_t = sum of gamma^(k-t) r_k over k from t to t+H-1, [G, T]; H is the rest of the trace when None."""
+    lines = rewards_GT.shape[1]
+    reach = horizon or lines
+    k, t = np.indices((lines, lines))
+    weights = np.where((k >= t) & (k < t + reach), gamma ** np.clip(k - t, 0, None), 0.0)
+    return rewards_GT @ weights
+
+
+def leave_one_out(returns_GT: Floats) -> Floats:
+    """Each return less the mean of the other rollouts' at the same line, [G, T] (Kool et al., 2019)."""
+    group = returns_GT.shape[0]
+    others = (returns_GT.sum(0) - returns_GT) / (group - 1)
+    return np.asarray(returns_GT - others)
+
+
+def importance(gate: Gate) -> float:
+    """Probability of the decision under q over that under the behaviour that explored."""
+    return math.exp(decision_logprob(gate) - gate.behaviour_logprob)
+
+
+def decision_targets(
+    events: Sequence[LineEvents],
+    rollout: Rollout,
+    advantages_T: Floats,
+    *,
+    clipped: bool,
+) -> list[Target]:
+    """The policy gradient's targets of one rollout: its gates, and the tokens of its comments.
+
+    A gate's coefficient is its advantage times the importance weight of exploration. A comment's tokens carry the plain
+    advantage: they are learnt as if the gate had stood open where exploration opened it. ``clipped`` keeps the old
+    log-probabilities, for a second pass over the same rollouts.
+    """
+    targets: list[Target] = []
+    for t, (event, gate) in enumerate(zip(events, rollout.gates, strict=True)):
+        if gate is None:
+            continue
+        advantage = float(advantages_T[t])
+        old = decision_logprob(gate) if clipped else None
+        targets.append(Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think))
+        drawn = rollout.comment_logprobs[t] if gate.think else []
+        for piece, logprob in zip(event.comment, drawn, strict=True):
+            targets.append(Target((piece,), "comment", advantage, logprob if clipped else None))
+    return targets
+
+
+@dataclass(frozen=True)
+class Group:
+    """G rollouts of one trace, scored."""
+
+    trace: Trace
+    encoded: EncodedTrace
+    rollouts: list[Rollout]
+    line_logprobs: Floats
+    """[G, T] l_t under the scorer, with the rollout's latents."""
+    bare_logprobs: Floats
+    """[T] l_t under the scorer, without latents."""
+    charges: Floats
+    """[G, T] what the bound charges, in nats."""
+
+    @property
+    def rewards(self) -> Floats:
+        """[G, T] r_t = l_t - charge."""
+        return np.asarray(self.line_logprobs - self.charges)
+
+    @property
+    def think(self) -> NDArray[np.bool_]:
+        """[G, T] where a latent starts."""
+        return np.array([[gate is not None and gate.think for gate in r.gates] for r in self.rollouts])
+
+    def advantages(self, settings: recipe.Ra3) -> Floats:
+        """[G, T] leave-one-out advantages of the returns; zeros for a group of one, which has nothing to compare."""
+        if len(self.rollouts) == 1:
+            return np.zeros_like(self.charges)
+        return leave_one_out(returns(self.rewards, settings.gamma, settings.horizon))
+
+    def keep_best(self) -> Group:
+        """The group of the one rollout with the highest bound, the sum of its rewards."""
+        best = int(self.rewards.sum(1).argmax())
+        row = slice(best, best + 1)
+        return replace(
+            self,
+            rollouts=self.rollouts[row],
+            line_logprobs=self.line_logprobs[row],
+            charges=self.charges[row],
+        )

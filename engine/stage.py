@@ -1,0 +1,210 @@
+"""What every stage works with: the policy, the data, the clock, and one place where an update ends."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+
+from engine.policy import Policy
+from engine.progress import Listener, Progress
+from engine.recipe import Recipe
+from engine.sampler import EncodedTrace
+from engine.store import Writer
+from engine.traces import Trace
+from engine.trainer import Update
+from sandbox import Sandbox
+
+MAX_SKIPPED = 5
+"""Updates in a row whose gradient was not finite before the run gives up."""
+
+TELL_SECONDS = 1.0
+"""Between two notes of progress in the store."""
+
+State = dict[str, Any]
+"""What a stage needs, beside the policy's weights, to go on where it was; made of tensors and plain values."""
+
+
+class Stopped(Exception):
+    """A person asked the run to stop; it was written down and can be resumed."""
+
+
+class Diverged(RuntimeError):
+    """The gradient was not finite several times in a row."""
+
+
+@dataclass
+class Costs:
+    """What a stage has used so far."""
+
+    tokens_trained: int = 0
+    """Tokens that went through a forward and a backward pass."""
+    tokens_generated: int = 0
+    """Tokens that were sampled."""
+    wall: float = 0.0
+    """Seconds, of all sessions that worked on the stage."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds by kind of work: sample, score, train, judge."""
+
+
+@dataclass
+class Context:
+    """One run at work. Stages read its fields and call ``phase``, ``clock``, ``finish_update`` and ``should_stop``."""
+
+    run: str
+    recipe: Recipe
+    policy: Policy
+    accelerator: Accelerator
+    traces: list[tuple[Trace, EncodedTrace]]
+    """Traces to train on."""
+    held_out: list[tuple[Trace, EncodedTrace]]
+    sandbox: Callable[[], Sandbox]
+    """Opens the sandbox at its first use."""
+    writer: Writer
+    listener: Listener
+    should_stop: Callable[[], bool]
+    checkpoint: Callable[[State], None]
+    """Write policy and stage state down, now."""
+    position: int = 0
+    """Of the present stage in its arm."""
+    after: str = "base"
+    """Training stages the policy has been through, such as ``ra3+rlvr``."""
+    costs: Costs = field(default_factory=Costs)
+    _stage_began: float = 0.0
+    _skipped: int = 0
+    _phase: str = ""
+    _phase_began: float = 0.0
+    _told: float = 0.0
+    _state: Callable[[], State] | None = None
+
+    @property
+    def step(self) -> int:
+        """Updates this run has taken."""
+        return self.writer.step
+
+    def seed(self, *labels: object) -> int:
+        """A seed, in 63 bits, that follows from the recipe's seed, this stage and ``labels`` alone."""
+        text = repr((self.recipe.seed, self.position, *labels))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    def begin_stage(self, position: int, costs: dict[str, Any] | None) -> None:
+        """The stage at ``position`` begins, or goes on with the ``costs`` it had at its checkpoint."""
+        self.position = position
+        self.costs = Costs(**costs or {})
+        self._stage_began = time.monotonic() - self.costs.wall
+        self._state = None
+
+    def record_stage(self, kind: str, **columns: Any) -> None:
+        """Write the stage's row, with what it has used so far."""
+        self.costs.wall = time.monotonic() - self._stage_began
+        used = {
+            "seconds": self.costs.wall,
+            "tokens_trained": self.costs.tokens_trained,
+            "tokens_generated": self.costs.tokens_generated,
+        }
+        self.writer.stage(self.position, kind, **used, **columns)
+
+    def phase(self, kind: str, round_: int = 0, title: str = "") -> None:
+        """A phase begins: a band behind the charts, a progress bar."""
+        self._phase = title or kind
+        self._phase_began = time.monotonic()
+        self.writer.update_run(stage=self._phase, step=self.step, progress=0.0, eta_s=None)
+        self.writer.phase(kind, self.position, round_)
+
+    @contextmanager
+    def clock(self, work: str) -> Iterator[None]:
+        """Count the seconds spent inside as ``work``."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.costs.seconds[work] = self.costs.seconds.get(work, 0.0) + time.monotonic() - begin
+
+    def tell(self, done: int, total: int, unit: str, note: str = "") -> None:
+        """Show how far the phase is, to whoever watches in this process and, once a second, in the store."""
+        arm = next(iter(self.recipe.arms))
+        self.listener.progress(Progress(self.run, arm, self._phase, done, total, unit, note))
+        now = time.monotonic()
+        if now - self._told > TELL_SECONDS or done == total:
+            self._told = now
+            eta = (now - self._phase_began) / done * (total - done) if done else None
+            self.writer.update_run(stage=self._phase, step=self.step, progress=done / total, eta_s=eta)
+
+    def raise_if_stopped(self) -> None:
+        """Leave the stage where a person asked for it; what was done since the last update is redone on resume.
+
+        Raises:
+            Stopped: somebody did.
+        """
+        if self.should_stop():
+            raise Stopped
+
+    def write_down(self) -> None:
+        """Write a checkpoint of the last finished update, if this stage has taken one."""
+        if self._state is not None:
+            self.checkpoint(self._state())
+
+    def warn(self, kind: str, message: str) -> None:
+        """Tell a person of something that is weaker than asked, and record it."""
+        self.writer.event(kind, message, level="warning")
+        self.listener.event(self.run, "warning", message)
+
+    def finish_update(self, update: Update | None, metrics: dict[str, float], state: Callable[[], State]) -> None:
+        """Count an update, record its metrics, write a checkpoint when one is due, and stop if asked.
+
+        ``update`` is None where there was nothing to learn from.
+        """
+        self.writer.step += 1
+        if update is not None:
+            self.costs.tokens_trained += update.tokens
+            metrics = {
+                "loss": update.loss,
+                "grad_norm": update.grad_norm,
+                "learning_rate": update.learning_rate,
+            } | metrics
+            self._count_skipped(update)
+        self.writer.metrics(metrics | {f"seconds/{work}": s for work, s in self.costs.seconds.items()})
+        self._state = state
+        self.raise_if_stopped()
+        if self.step % self.recipe.checkpoints.every == 0:
+            self.write_down()
+
+    def _count_skipped(self, update: Update) -> None:
+        self._skipped = self._skipped + 1 if update.skipped else 0
+        if update.skipped:
+            self.warn("skipped", f"step {self.step}: the gradient was not finite; the weights were left as they were")
+        if self._skipped >= MAX_SKIPPED:
+            raise Diverged(
+                f"the gradient was not finite {MAX_SKIPPED} times in a row; lower the learning rate, "
+                "then resume from the last checkpoint"
+            )
+
+
+def shuffled(count: int, seed: int) -> Iterator[int]:
+    """Indices below ``count`` without end, each epoch in an order of its own."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield from rng.permutation(count).tolist()
+
+
+def plan_batches(sizes: Sequence[int], step_tokens: int, budget: int, seed: int) -> list[list[int]]:
+    """Indices of each update's sequences: at least ``step_tokens`` an update, until ``budget`` tokens are reached."""
+    batches: list[list[int]] = []
+    batch: list[int] = []
+    held = total = 0
+    for index in shuffled(len(sizes), seed):
+        batch.append(index)
+        held += sizes[index]
+        if held >= step_tokens or total + held >= budget:
+            batches.append(batch)
+            total += held
+            batch, held = [], 0
+        if total >= budget:
+            return batches
+    return batches
