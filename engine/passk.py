@@ -33,14 +33,13 @@ class Estimate:
 def pass_at_k(n: int, c: int, k: int) -> float:
     """The chance that one of k samples, drawn without replacement from n of which c passed, is among the c.
 
-    The unbiased estimator 1 - C(n-c, k) / C(n, k) of (Chen et al., 2021), as a product, which does not overflow.
+    The unbiased estimator 1 - C(n-c, k) / C(n, k) of (Chen et al., 2021), in integers and so exact to the last bit.
     Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
     """
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@{k} needs at least {k} samples and 0 <= passed <= samples, found {c} of {n}")
-    if n - c < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
+    subsets = math.comb(n, k)
+    return (subsets - math.comb(n - c, k)) / subsets
 
 
 def mean_pass_at_k(counts: Counts, k: int) -> float:
@@ -91,8 +90,8 @@ def _values(counts: Counts, k: int) -> list[float]:
 
 
 def _bootstrap(values: Sequence[float], confidence: float, resamples: int, seed: int) -> tuple[float, float]:
-    values_P = np.asarray(values)  # noqa: N806 - P problems
-    drawn_RP = np.random.default_rng(seed).integers(len(values_P), size=(resamples, len(values_P)))  # noqa: N806
-    means_R = values_P[drawn_RP].mean(axis=1)  # noqa: N806 - R resamples
+    values_P = np.asarray(values)
+    drawn_RP = np.random.default_rng(seed).integers(len(values_P), size=(resamples, len(values_P)))
+    means_R = values_P[drawn_RP].mean(axis=1)
     low, high = np.quantile(means_R, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)

@@ -30,9 +30,13 @@ def test_pass_at_k_by_hand() -> None:
     assert pass_at_k(5, 3, 3) == 1.0
 
 
-def test_pass_at_k_of_many_samples_does_not_overflow() -> None:
-    exact = 1 - math.comb(99_900, 100) / math.comb(100_000, 100)
-    assert math.isclose(pass_at_k(100_000, 100, 100), exact, rel_tol=1e-9)
+def test_pass_at_k_of_many_samples_is_the_usual_product() -> None:
+    product = math.prod(1 - 100 / i for i in range(9_901, 10_001))
+    assert math.isclose(pass_at_k(10_000, 100, 100), 1 - product, rel_tol=1e-9)
+
+
+def test_pass_at_1_is_the_share_that_passed_to_the_last_bit() -> None:
+    assert all(pass_at_k(n, c, 1) == c / n for n in range(1, 60) for c in range(n + 1))
 
 
 @pytest.mark.parametrize(("n", "c", "k"), [(3, 1, 4), (3, 4, 1), (3, -1, 1), (3, 1, 0), (0, 0, 1)])
