@@ -1,1 +1,32 @@
 """Runs untrusted Python and says what happened. See ``docs/sandbox.md``."""
+
+from .job import (
+    Asserts,
+    Calls,
+    Check,
+    Job,
+    Limits,
+    Program,
+    Result,
+    SandboxUnavailable,
+    Stdio,
+    Test,
+    Verdict,
+)
+from .pool import Sandbox, open_sandbox
+
+__all__ = [
+    "Asserts",
+    "Calls",
+    "Check",
+    "Job",
+    "Limits",
+    "Program",
+    "Result",
+    "Sandbox",
+    "SandboxUnavailable",
+    "Stdio",
+    "Test",
+    "Verdict",
+    "open_sandbox",
+]

@@ -1,0 +1,190 @@
+"""The fork server: the first process of a cell. It forks a child a task, watches it, and reports facts.
+
+It speaks frames with the supervisor on its standard input and output. A cell holds candidates or judges, never both;
+the two fork servers of a worker share one link, over which the candidates' one hands the other end of each task's
+channel. That link is closed in every child.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from . import candidate, child, frames, judge, kernel
+from .seccomp import Filter
+from .watch import Capture, Child, Watch, end_all
+
+PRELOADED = (
+    "array bisect cmath collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io "
+    "itertools json math numbers operator random re statistics string sys textwrap threading time types typing"
+).split()
+"""What programs import most: loaded once, so that a fork finds them there."""
+CHANNEL = 3
+"""The descriptor number of a child's channel."""
+NOTE = 4
+"""The descriptor number on which a judge reports."""
+LINK_WAIT_S = 30.0
+_TASK_ID = struct.Struct(">Q")
+
+
+class CellError(Exception):
+    """The cell cannot do what was asked; told to the supervisor, who ends the cell."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the cell has to work with, handed over by whatever made it."""
+
+    control_in: int
+    control_out: int
+    link: socket.socket
+    proc: int | None
+    """A descriptor of a /proc of this pid namespace, where there is one."""
+    count_processes: bool
+    """Whether RLIMIT_NPROC counts this cell alone."""
+    filtered: bool
+
+
+class ForkServer:
+    """Serves tasks until the supervisor hangs up."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._filter = Filter() if cell.filtered else None
+
+    def serve(self) -> None:
+        """Say hello, then one task after the other."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # as init it cannot be interrupted then
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        for name in PRELOADED:
+            importlib.import_module(name)
+        gc.freeze()
+        self._report({"hello": os.getpid()})
+        while (frame := frames.read_frame(self._cell.control_in, frames.CONTROL_LIMIT)) is not None:
+            task = json.loads(frame)
+            if "end" in task:
+                continue  # the task had ended by itself when this was sent
+            report, hung_up = self._judge(task) if "test" in task else self._run(task)
+            if hung_up:
+                return
+            self._report(report)
+
+    def _report(self, message: dict[str, Any]) -> None:
+        frames.write_frame(self._cell.control_out, json.dumps(message).encode("ascii"))
+
+    def _run(self, task: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """One run of a candidate; its channel goes to the judge when it is to serve calls."""
+        ours, theirs = socket.socketpair()
+        streams = {}
+        if task["mode"] == "serve":
+            self._hand_over(ours, task["id"])
+            ours.close()
+        else:
+            streams["note"] = ours.detach()
+        with theirs:
+            return self._fork(task, streams, {CHANNEL: theirs.fileno()}, lambda: candidate.run(task, CHANNEL))
+
+    def _hand_over(self, channel: socket.socket, task_id: int) -> None:
+        socket.send_fds(self._cell.link, [_TASK_ID.pack(task_id)], [channel.fileno()])
+
+    def _judge(self, task: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """One judgement, over the channel of the candidate with the same task number (a checker has none)."""
+        ours, theirs = socket.socketpair()
+        channel = self._take_channel(task["id"]) if task["linked"] else os.open("/dev/null", os.O_RDWR)
+
+        def body() -> None:
+            note = judge.run(task, CHANNEL)
+            frames.write_frame(NOTE, json.dumps(note).encode("ascii"))
+
+        with theirs:
+            try:
+                return self._fork(task, {"note": ours.detach()}, {CHANNEL: channel, NOTE: theirs.fileno()}, body)
+            finally:
+                os.close(channel)
+
+    def _take_channel(self, task_id: int) -> int:
+        """The channel of this task; older ones, of tasks that ended before they were judged, are dropped."""
+        poll = select.poll()
+        poll.register(self._cell.link.fileno(), select.POLLIN)
+        while poll.poll(LINK_WAIT_S * 1000):
+            message, descriptors, _, _ = socket.recv_fds(self._cell.link, _TASK_ID.size, 1)
+            if not descriptors:
+                raise CellError("the candidates' cell hung up")
+            if _TASK_ID.unpack(message) == (task_id,):
+                return descriptors[0]
+            os.close(descriptors[0])
+        raise CellError("no channel came from the candidates' cell")
+
+    def _fork(
+        self,
+        task: dict[str, Any],
+        notes: dict[str, int],
+        given: dict[int, int],
+        body: Callable[[], None],
+    ) -> tuple[dict[str, Any], bool]:
+        """Fork, watch, end all, and tell: the report, and whether the supervisor hung up meanwhile."""
+        limits = task["limits"] | {"count_processes": self._cell.count_processes}
+        stdin = _spool(task.get("stdin", ""))
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            self._be_child(limits, {0: stdin, 1: out_end, 2: err_end} | given, body)
+        for fd in (stdin, out_end, err_end):
+            os.close(fd)
+        read = {"stdout": out, "stderr": err} | notes
+        streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
+        return self._see_to_end(Child(pid, started, streams), limits, task["id"])
+
+    def _be_child(self, limits: dict[str, Any], wanted: dict[int, int], body: Callable[[], None]) -> None:
+        """The child's whole life; whatever escapes it ends with exit status 70."""
+        try:
+            child.confine(limits, self._cell.proc, wanted, self._filter)
+            body()
+            os._exit(0)
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            os._exit(70)
+
+    def _see_to_end(self, forked: Child, limits: dict[str, Any], task_id: int) -> tuple[dict[str, Any], bool]:
+        watch = Watch(forked, limits, self._cell.control_in, task_id, self._cell.proc)
+        reason = watch.until_end()
+        ending = end_all(forked)
+        wall = time.monotonic() - forked.started
+        for stream in forked.streams.values():
+            stream.drain()
+        if any(stream.over for stream in forked.streams.values()):
+            reason = "output"
+        kept = {name: bytes(stream.kept) for name, stream in forked.streams.items()}
+        note = kept.pop("note", b"")[frames.HEADER.size :]
+        texts = {name: text.decode("utf-8", "replace") for name, text in kept.items()}
+        report = asdict(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
+        return report | {"note": note.decode("utf-8", "replace")}, watch.hung_up
+
+
+def _cap(stream: str, limits: dict[str, Any]) -> int:
+    return frames.ANSWER_LIMIT if stream == "note" else int(limits["output_bytes"])
+
+
+def _spool(text: str) -> int:
+    """A descriptor from which the text can be read, sealed in memory."""
+    if not text:
+        return os.open("/dev/null", os.O_RDONLY)
+    fd = os.memfd_create("stdin")
+    with open(os.dup(fd), "wb") as writable:
+        writable.write(text.encode("utf-8", "surrogatepass"))
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

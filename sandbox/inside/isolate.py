@@ -1,0 +1,136 @@
+"""From an ordinary process into a cell of Linux namespaces.
+
+Called once, by the launcher of a cell, before anything untrusted exists. Everything that will be needed later is
+already imported or under the new root.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from . import kernel
+
+NOBODY = 65534
+"""Who everything inside a cell is."""
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_CONFINED = kernel.MS_NOSUID | kernel.MS_NODEV
+
+
+def enter(config: dict[str, Any]) -> int | None:
+    """Become init of a cell; returns a descriptor of its /proc, None where none may be mounted.
+
+    ``config`` has ``readable`` (paths bound read-only), ``root`` (an empty folder to build on) and ``tmp_bytes``,
+    ``tmp_files`` (the room of /tmp). Raises OSError for a layer that the kernel refuses. The calling process stays
+    behind as the parent, and ends as its child does.
+    """
+    _new_namespaces()
+    _build_root(config)
+    _become_child()
+    proc = _open_proc(config["root"] + "/proc")  # while the outer /proc, which the kernel compares it with, is in sight
+    kernel.pivot_root(config["root"])
+    kernel.set_mount_flags("/", kernel.MS_RDONLY | _CONFINED, recursive=False)
+    _become_nobody()
+    return proc
+
+
+def _new_namespaces() -> None:
+    """New namespaces of every kind, with user ids mapped: nobody, and root too while root builds the file system."""
+    uid, gid = os.getuid(), os.getgid()
+    if uid == 0:
+        os.setgroups([])
+    told, tell = os.pipe()
+    mapper = os.fork()  # only a process outside may map more than its own id
+    if mapper == 0:
+        os.close(tell)
+        os.read(told, 1)
+        _map_ids(os.getppid(), uid, gid)
+        os._exit(0)
+    os.close(told)
+    kernel.unshare(
+        kernel.CLONE_NEWUSER
+        | kernel.CLONE_NEWNS
+        | kernel.CLONE_NEWPID
+        | kernel.CLONE_NEWNET
+        | kernel.CLONE_NEWIPC
+        | kernel.CLONE_NEWUTS
+        | kernel.CLONE_NEWCGROUP
+    )
+    os.close(tell)
+    if os.waitpid(mapper, 0)[1] != 0:
+        raise OSError("the user ids could not be mapped")
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+
+
+def _map_ids(pid: int, uid: int, gid: int) -> None:
+    kinds = {"uid_map": uid, "gid_map": gid}
+    if uid == 0:
+        maps = dict.fromkeys(kinds, f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+    else:
+        maps = {kind: f"{NOBODY} {own} 1\n" for kind, own in kinds.items()}
+        _write(f"/proc/{pid}/setgroups", "deny")
+    for kind, text in maps.items():
+        _write(f"/proc/{pid}/{kind}", text)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    os.write(fd, text.encode())
+    os.close(fd)
+
+
+def _build_root(config: dict[str, Any]) -> None:
+    root = config["root"]
+    kernel.mount("tmpfs", root, "tmpfs", _CONFINED, "size=1m,nr_inodes=4k,mode=755")
+    for path in config["readable"]:
+        _bind(path, root + path)
+        kernel.set_mount_flags(root + path, kernel.MS_RDONLY | _CONFINED)
+    for link, target in config["links"].items():
+        os.symlink(target, root + link)
+    for device in _DEVICES:
+        _bind(f"/dev/{device}", f"{root}/dev/{device}")
+    os.makedirs(f"{root}/tmp")
+    os.makedirs(f"{root}/proc")
+    options = f"size={config['tmp_bytes']},nr_inodes={config['tmp_files']},mode=1777"
+    kernel.mount("tmpfs", f"{root}/tmp", "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
+
+
+def _bind(source: str, target: str) -> None:
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+    kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
+
+
+def _become_child() -> None:
+    """Fork: the child is init of the new pid namespace and goes on; the parent waits for it and ends as it does."""
+    pid = os.fork()
+    if pid == 0:
+        return
+    os.closerange(0, 1 << 16)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+
+
+def _open_proc(where: str) -> int | None:
+    """A /proc that only its descriptor reaches; a kernel that masks the outer one (in a container) allows none."""
+    try:
+        kernel.mount("proc", where, "proc", _CONFINED | kernel.MS_NOEXEC)
+    except OSError:
+        return None
+    fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
+    kernel.detach(where)
+    return fd
+
+
+def _become_nobody() -> None:
+    os.chdir("/tmp")  # noqa: S108  # the cell's own
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which forgets it
+    kernel.drop_capabilities()
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    sys.path[:] = [path for path in sys.path if not path.startswith("/tmp")]  # noqa: S108

@@ -1,0 +1,202 @@
+"""Watching one child to its end: output caps, CPU and idle time, and the facts the kernel tells of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import frames, kernel
+
+_CHUNK = 1 << 16
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.01, 1.0
+
+
+@dataclass
+class Capture:
+    """One stream of the child, kept up to a cap."""
+
+    fd: int
+    cap: int
+    kept: bytearray = field(default_factory=bytearray)
+    over: bool = False
+    open: bool = True
+
+    def pull(self) -> None:
+        """Read once; notes the end of the stream and an overflow."""
+        try:
+            chunk = os.read(self.fd, _CHUNK)
+        except BlockingIOError:
+            return
+        self.open = bool(chunk)
+        self.over = self.over or len(self.kept) + len(chunk) > self.cap
+        self.kept += chunk[: self.cap - len(self.kept)]
+
+    def drain(self) -> None:
+        """Take what is left when every writer is dead, and no more than fits."""
+        os.set_blocking(self.fd, False)
+        while self.open and not self.over:
+            before = len(self.kept)
+            self.pull()
+            if len(self.kept) == before:
+                break
+        os.close(self.fd)
+
+
+@dataclass
+class Child:
+    """A forked process and the parent's ends of its streams."""
+
+    pid: int
+    started: float
+    streams: dict[str, Capture]
+
+
+class Watch:
+    """Waits until the child ends, exceeds a limit, or the supervisor says enough."""
+
+    def __init__(self, child: Child, limits: dict[str, Any], control: int, task_id: int, proc: int | None) -> None:
+        self._child, self._limits, self._control, self._task_id, self._proc = child, limits, control, task_id, proc
+        self._pidfd = os.pidfd_open(child.pid)
+        self._poll = select.poll()
+        self._poll.register(self._pidfd, select.POLLIN)
+        self._poll.register(control, select.POLLIN)
+        for stream in child.streams.values():
+            os.set_blocking(stream.fd, False)
+            self._poll.register(stream.fd, select.POLLIN)
+        self._used_cpu = 0.0
+        self.hung_up = False
+        """The supervisor is gone."""
+
+    def until_end(self) -> str:
+        """Why the watch ended: ``exit``, ``stopped``, ``cpu``, ``idle``, ``wall`` or ``output``."""
+        try:
+            while True:
+                reason = self._over_limit()
+                if reason is None:
+                    reason = self._look(self._next_look())
+                if reason is not None:
+                    return reason
+        finally:
+            os.close(self._pidfd)
+
+    def _look(self, seconds: float) -> str | None:
+        ready = {fd for fd, _ in self._poll.poll(seconds * 1000)}
+        for stream in self._child.streams.values():
+            if stream.fd in ready:
+                self._pull(stream)
+        if any(stream.over for stream in self._child.streams.values()):
+            return "output"
+        if self._control in ready and self._told_to_stop():
+            return "stopped"
+        return "exit" if self._pidfd in ready else None
+
+    def _pull(self, stream: Capture) -> None:
+        stream.pull()
+        if not stream.open:
+            self._poll.unregister(stream.fd)
+
+    def _told_to_stop(self) -> bool:
+        frame = frames.read_frame(self._control, frames.CONTROL_LIMIT)
+        self.hung_up = frame is None
+        return frame is None or json.loads(frame).get("end") == self._task_id
+
+    def _next_look(self) -> float:
+        """A child of one process cannot use CPU faster than time passes: no need to look sooner than it could be over."""
+        left = self._limits["kill_cpu_s"] - self._used_cpu
+        return min(max(left, _SHORTEST_LOOK), _LONGEST_LOOK)
+
+    def _over_limit(self) -> str | None:
+        self._used_cpu = sum(kernel.cpu_seconds(pid) for pid in self._processes())
+        if self._used_cpu >= self._limits["kill_cpu_s"]:
+            return "cpu"
+        wall = time.monotonic() - self._child.started
+        if wall >= self._limits["wall_s"]:
+            return "wall"
+        if wall >= self._limits["idle_s"] and wall - self._wanted_cpu() >= self._limits["idle_s"]:
+            return "idle"
+        return None
+
+    def _processes(self) -> list[int]:
+        """The child and, where a /proc shows them, all that came of it."""
+        if self._proc is None or os.getpid() != 1:
+            return [self._child.pid]
+        return [int(name) for name in os.listdir(self._proc) if name.isdecimal() and name != "1"]
+
+    def _wanted_cpu(self) -> float:
+        """Seconds that the child's processes ran or stood in the scheduler's queue: the rest they slept.
+
+        Where no /proc tells, they are taken to be never idle, and ``wall_s`` decides alone.
+        """
+        if self._proc is None:
+            return float("inf")
+        return sum(_scheduled(self._proc, pid) for pid in self._processes())
+
+
+def _scheduled(proc: int, pid: int) -> float:
+    """Over all threads of a process, those that have ended left out."""
+    try:
+        threads = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc)
+    except OSError:
+        return 0.0
+    try:
+        return sum(_scheduled_thread(threads, thread) for thread in os.listdir(threads))
+    finally:
+        os.close(threads)
+
+
+def _scheduled_thread(threads: int, thread: str) -> float:
+    try:
+        fd = os.open(f"{thread}/schedstat", os.O_RDONLY, dir_fd=threads)
+    except OSError:
+        return 0.0
+    try:
+        on_cpu, queued, _ = os.read(fd, 100).split()
+    except (OSError, ValueError):
+        return 0.0
+    finally:
+        os.close(fd)
+    return (int(on_cpu) + int(queued)) / 1e9
+
+
+@dataclass
+class Ending:
+    """What the kernel said when the child and all it left behind were reaped."""
+
+    status: int = 0
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+    others: int = 0
+    """Processes the child left behind."""
+    blocked: bool = False
+    """One of them was ended by the system-call filter."""
+
+
+def end_all(child: Child) -> Ending:
+    """Kill the child and every process it left, reap them all.
+
+    As init of a pid namespace a signal to -1 reaches all and only them; elsewhere the child's session is what can be
+    reached.
+    """
+    alone = os.getpid() == 1
+    ending = Ending()
+    try:
+        os.kill(-1, signal.SIGKILL) if alone else os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it had ended, alone
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, 0)
+        except ChildProcessError:
+            return ending
+        ending.cpu_s += usage.ru_utime + usage.ru_stime
+        ending.peak_mb = max(ending.peak_mb, usage.ru_maxrss / 1024)
+        ending.blocked = ending.blocked or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS)
+        if pid == child.pid:
+            ending.status = status
+        else:
+            ending.others += 1

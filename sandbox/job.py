@@ -1,0 +1,144 @@
+"""What is asked of the sandbox and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class Verdict(StrEnum):
+    """What became of a candidate; the same closed set on every backend."""
+
+    PASSED = "passed"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    SYNTAX_ERROR = "syntax_error"
+    TIME_LIMIT = "time_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    FORBIDDEN = "forbidden"
+    """A blocked system call ended it."""
+    EARLY_EXIT = "early_exit"
+    """It left before it had answered or come to its end."""
+    SANDBOX_ERROR = "sandbox_error"
+    """Ours, not the candidate's: to be masked from any reward."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use. CPU time decides; wall time only ends what does not run at all."""
+
+    cpu_s: float = 5.0
+    """CPU seconds of one run of the candidate: one suite of calls, or one case of standard input."""
+    memory_mb: int = 1024
+    """Memory of the candidate and all it starts."""
+    output_bytes: int = 1 << 20
+    """Bytes of standard output, and of standard error, each."""
+    processes: int = 64
+    """Processes and threads at once."""
+    open_files: int = 64
+    file_mb: int = 16
+    """Size of one file in /tmp."""
+    deadline_s: float = 60.0
+    """CPU seconds of the whole problem, over all its cases."""
+    wall_factor: float = 2.0
+    """A run that has slept this many times ``cpu_s`` is over its time."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ValueError(f"limits: {name} must be above 0, not {value}")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A suite that defines ``check(candidate)``; it runs in the judge (HumanEval).
+
+    What `source` itself defines is the judge's own and cannot be forged: put the prompt's helper functions there.
+    """
+
+    source: str
+    entry_point: str
+
+
+@dataclass(frozen=True)
+class Asserts:
+    """Assert lines, run in the judge (MBPP). `setup` runs in the candidate, after its program."""
+
+    source: str
+    setup: str = ""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls of one function and the values expected of them, compared in the judge."""
+
+    entry_point: str
+    cases: tuple[tuple[Any, Any], ...]
+    """Pairs of (sequence of arguments, expected value)."""
+    tolerance: float | None = None
+    """Absolute and relative, for floats; None asks for equality."""
+    tuples_are_lists: bool = False
+    """Whether a tuple may stand for a list, as in LiveCodeBench, whose expected values come from JSON."""
+
+
+@dataclass(frozen=True)
+class Stdio:
+    """A whole program that reads standard input and prints; one fresh run a case."""
+
+    cases: tuple[tuple[str, str], ...]
+    """Pairs of (input, expected output)."""
+    compare: Literal["exact", "tokens", "float"] = "tokens"
+    tolerance: float = 1e-6
+    """Absolute and relative, for ``compare="float"``."""
+    checker: str | None = None
+    """Source of ``check(stdin, expected, output) -> bool``, run in the judge instead of a comparison."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole program with its own asserts: passes when it runs to its end.
+
+    The candidate holds its own tests here, so a hostile one can claim its end: use another test for model output.
+    """
+
+
+Test = Check | Asserts | Calls | Stdio | Program
+
+
+@dataclass(frozen=True)
+class Job:
+    """One program to be judged."""
+
+    program: str
+    test: Test
+    limits: Limits = Limits()
+    tag: str = ""
+    """The caller's own word for it, handed back with the result."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened."""
+
+    verdict: Verdict
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mb: float = 0.0
+    failed_test: str | None = None
+    """Which test failed, without a word of what it expects."""
+    stdout: str = ""
+    stderr: str = ""
+    backend: str = ""
+    layers: tuple[str, ...] = ()
+    """The layers of isolation that were in force."""
+    tricks: tuple[str, ...] = ()
+    """Known tricks that were seen, for a person to read; they change no verdict."""
+    tag: str = ""
+    detail: str = ""
+    """What a person may want to know: the exception's text, the sandbox's own trouble."""
+
+
+class SandboxUnavailable(RuntimeError):
+    """No backend works here, or the one that was named does not; the message says why and how to mend it."""

@@ -1,0 +1,85 @@
+"""From facts to a verdict: the one place where it is decided.
+
+A *report* is what the candidates' fork server read from the kernel, a *note* what the judge says of the test. A
+candidate's own words never outrank either.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from .job import Limits, Verdict
+
+Report = dict[str, Any]
+Note = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, and what led to it."""
+
+    verdict: Verdict
+    failed_test: str | None = None
+    detail: str = ""
+
+
+def by_the_kernel(report: Report, limits: Limits, oom: bool) -> Decision | None:
+    """A verdict that the kernel's facts alone decide; None where the candidate kept to every limit."""
+    if oom:
+        return Decision(Verdict.MEMORY_LIMIT, detail="the kernel ended it for want of memory")
+    if report["reason"] == "output":
+        return Decision(Verdict.OUTPUT_LIMIT, detail=f"printed more than {limits.output_bytes} bytes")
+    if report["reason"] in ("cpu", "idle", "wall") or report["cpu_s"] > limits.cpu_s:
+        return Decision(Verdict.TIME_LIMIT, detail=f"{report['reason']}: {report['cpu_s']:.2f} s of CPU")
+    if report["blocked"] and report["reason"] == "exit" and _signal(report) == signal.SIGSYS:
+        return Decision(Verdict.FORBIDDEN, detail="a blocked system call")
+    return None
+
+
+def of_calls(note: Note, report: Report) -> Decision:
+    """The verdict of a test that ran in the judge, the kernel having nothing against it."""
+    match note["outcome"]:
+        case "passed":
+            return Decision(Verdict.PASSED)
+        case "failed":
+            return Decision(Verdict.WRONG_ANSWER, note["where"])
+        case "raised":
+            return Decision(_of_exception(note["raised"]), note["where"], f"{note['raised']}: {note['text']}")
+        case "ended":
+            return of_ending(note["ending"], report)
+        case _:
+            return Decision(Verdict.SANDBOX_ERROR, note.get("where"), note.get("text", note["outcome"]))
+
+
+def of_ending(ending: dict[str, Any] | None, report: Report) -> Decision:
+    """Why a candidate that gave no more answers did so, ``ending`` being its own last message, if it left one."""
+    match ending:
+        case {"syntax": text}:
+            return Decision(Verdict.SYNTAX_ERROR, detail=str(text))
+        case {"raised": str(kind)}:
+            return Decision(_of_exception(kind), detail=f"{kind}: {ending.get('text', '')}")
+        case {"exit": _}:
+            return Decision(Verdict.EARLY_EXIT, detail="SystemExit")
+        case {"forged": True}:
+            return Decision(Verdict.WRONG_ANSWER, detail="its answer was no message")
+    return _of_status(report)
+
+
+def _of_exception(kind: str) -> Verdict:
+    return Verdict.MEMORY_LIMIT if kind == "MemoryError" else Verdict.RUNTIME_ERROR
+
+
+def _signal(report: Report) -> int:
+    return os.WTERMSIG(report["status"]) if os.WIFSIGNALED(report["status"]) else 0
+
+
+def _of_status(report: Report) -> Decision:
+    """A process that went without a word: crashed, or left on purpose."""
+    crash = _signal(report)
+    if crash in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT):
+        return Decision(Verdict.RUNTIME_ERROR, detail=signal.Signals(crash).name)
+    how = f"signal {crash}" if crash else f"exit status {os.waitstatus_to_exitcode(report['status'])}"
+    return Decision(Verdict.EARLY_EXIT, detail=how)

@@ -1,0 +1,228 @@
+"""One worker: a pair of cells, and a job taken through them to its verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from .cell import Cell, CellLost, wait_for
+from .compare import printed_right
+from .inside.values import Untellable, parse, to_wire
+from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
+from .verdicts import Decision, Note, Report, by_the_kernel, of_calls, of_ending
+
+Pair = tuple[Cell, Cell, tuple[str, ...]]
+"""A cell for candidates, one for judges, and the layers of isolation in force."""
+
+GRACE = 1.5
+"""A run may use this many times its CPU before it is ended, so that one slowed down by its neighbours can be told."""
+HARD_WALL = 20.0
+"""Wall seconds, per CPU second allowed, after which a run is ended whatever it did."""
+REPORT_S = 30.0
+"""How long a fork server may take to tell of a run that is over."""
+
+
+class Worker:
+    """Judges one job after the other; starts its cells when it needs them and replaces them when they fail."""
+
+    def __init__(self, backend: str, open_pair: Callable[[], Pair]) -> None:
+        self._backend, self._open_pair = backend, open_pair
+        self._pair: Pair | None = None
+        self._task = 0
+        self._memory_mb = 0
+
+    def start(self) -> None:
+        """Open the cells now; raises CellLost or OSError where the backend does not work."""
+        if self._pair is None:
+            self._pair = self._open_pair()
+            self._memory_mb = 0
+
+    def close(self) -> None:
+        """End the cells."""
+        if self._pair is not None:
+            for cell in self._pair[:2]:
+                cell.close()
+        self._pair = None
+
+    def judge(self, job: Job) -> Result:
+        """Judge one job; trouble of ours comes back as ``sandbox_error``, never as an exception."""
+        started = time.monotonic()
+        try:
+            self.start()
+            result = self._judge(job)
+        except (CellLost, OSError, Untellable) as error:
+            self.close()
+            result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
+        layers = self._pair[2] if self._pair is not None else ()
+        wall = time.monotonic() - started
+        return replace(result, backend=self._backend, layers=layers, tag=job.tag, wall_s=wall)
+
+    def _cells(self) -> tuple[Cell, Cell]:
+        if self._pair is None:
+            raise CellLost("no cells are open")
+        return self._pair[0], self._pair[1]
+
+    def _judge(self, job: Job) -> Result:
+        candidates, _ = self._cells()
+        if job.limits.memory_mb != self._memory_mb:
+            candidates.set_memory(job.limits.memory_mb)
+            self._memory_mb = job.limits.memory_mb
+        match job.test:
+            case Stdio():
+                return self._judge_printing(job, job.test)
+            case Program():
+                return self._judge_program(job)
+            case _:
+                return self._judge_calls(job, job.test)
+
+    def _judge_calls(self, job: Job, test: Check | Asserts | Calls) -> Result:
+        """Candidate and judge side by side, talking to each other over a channel of their own."""
+        candidates, judges = self._cells()
+        oom_before = candidates.oom_kills()
+        self._task += 1
+        setup = test.setup if isinstance(test, Asserts) else ""
+        judges.send(self._judgement(job.limits, _tell_test(test), linked=True))
+        candidates.send(self._run_of(job, "serve", setup=setup))
+        report, note = self._both_reports(job.limits)
+        oom = candidates.oom_kills() > oom_before
+        decision = by_the_kernel(report, job.limits, oom) or of_calls(_note_of(note), report)
+        return _result(decision, [report])
+
+    def _both_reports(self, limits: Limits) -> tuple[Report, Report]:
+        """What both fork servers tell; the candidate is stopped as soon as the judge is through with it."""
+        candidates, judges = self._cells()
+        deadline = time.monotonic() + limits.cpu_s * HARD_WALL * 2 + REPORT_S
+        run = judgement = None
+        while run is None or judgement is None:
+            wait_for((candidates, judges), deadline)
+            run = run or self._own(candidates.poll())
+            if judgement is None and (judgement := self._own(judges.poll())) is not None and run is None:
+                candidates.send({"end": self._task})
+        return run, judgement
+
+    def _own(self, message: dict[str, Any] | None) -> dict[str, Any] | None:
+        if message is not None and message.get("id") != self._task:
+            raise CellLost("the cell answered another task")
+        return message
+
+    def _judge_program(self, job: Job) -> Result:
+        report, oom = self._run_alone(job, "")
+        decision = by_the_kernel(report, job.limits, oom)
+        if decision is None:
+            ending = _ending_of(report)
+            came_to_end = "ready" in ending and report["status"] == 0
+            decision = Decision(Verdict.PASSED) if came_to_end else of_ending(ending, report)
+        return _result(decision, [report])
+
+    def _judge_printing(self, job: Job, test: Stdio) -> Result:
+        """Case after case, each in a process of its own, until one fails."""
+        reports: list[Report] = []
+        for number, (stdin, expected) in enumerate(test.cases, 1):
+            report, oom = self._run_alone(job, stdin)
+            reports.append(report)
+            decision = by_the_kernel(report, job.limits, oom) or self._of_output(job, test, stdin, expected, report)
+            if sum(each["cpu_s"] for each in reports) > job.limits.deadline_s:
+                decision = Decision(Verdict.TIME_LIMIT, detail="the whole problem's deadline")
+            if decision.verdict is not Verdict.PASSED:
+                return _result(replace(decision, failed_test=f"case {number}"), reports)
+        return _result(Decision(Verdict.PASSED), reports)
+
+    def _of_output(self, job: Job, test: Stdio, stdin: str, expected: str, report: Report) -> Decision:
+        if report["status"] != 0:
+            ending = _ending_of(report)
+            left = Decision(Verdict.RUNTIME_ERROR, detail=f"exit status {ending['exit']}") if "exit" in ending else None
+            return left or of_ending(ending, report)
+        if test.checker is not None:
+            return self._ask_checker(job.limits, test.checker, stdin, expected, report["stdout"])
+        right = printed_right(report["stdout"], expected, test)
+        return Decision(Verdict.PASSED if right else Verdict.WRONG_ANSWER)
+
+    def _ask_checker(self, limits: Limits, source: str, stdin: str, expected: str, output: str) -> Decision:
+        _, judges = self._cells()
+        self._task += 1
+        test = {"kind": "checker", "source": source, "stdin": stdin, "expected": expected, "output": output}
+        judges.send(self._judgement(limits, test, linked=False))
+        judgement = self._own(judges.receive(time.monotonic() + limits.cpu_s * HARD_WALL + REPORT_S))
+        return of_calls(_note_of(judgement or {}), {})
+
+    def _run_alone(self, job: Job, stdin: str) -> tuple[Report, bool]:
+        """Run a whole program once: the report, and whether the kernel ended it for want of memory."""
+        candidates, _ = self._cells()
+        oom_before = candidates.oom_kills()
+        self._task += 1
+        candidates.send(self._run_of(job, "whole", stdin=stdin))
+        deadline = time.monotonic() + job.limits.cpu_s * HARD_WALL + REPORT_S
+        report = self._own(candidates.receive(deadline)) or {}
+        return report, candidates.oom_kills() > oom_before
+
+    def _run_of(self, job: Job, mode: str, stdin: str = "", setup: str = "") -> dict[str, Any]:
+        limits = _tell_limits(job.limits)
+        return {
+            "id": self._task,
+            "mode": mode,
+            "program": job.program,
+            "setup": setup,
+            "stdin": stdin,
+            "limits": limits,
+        }
+
+    def _judgement(self, limits: Limits, test: dict[str, Any], linked: bool) -> dict[str, Any]:
+        """The judge waits for its candidate, so it may sit idle for as long as that may run."""
+        told = _tell_limits(limits)
+        told["idle_s"] = told["wall_s"] = told["wall_s"] * 1.5
+        return {"id": self._task, "test": test, "linked": linked, "limits": told}
+
+
+def _tell_limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "kill_cpu_s": limits.cpu_s * GRACE,
+        "idle_s": limits.cpu_s * limits.wall_factor,
+        "wall_s": limits.cpu_s * HARD_WALL,
+        "address_bytes": (2 * limits.memory_mb + 1024) << 20,
+        "output_bytes": limits.output_bytes,
+        "processes": limits.processes,
+        "open_files": limits.open_files,
+        "file_bytes": limits.file_mb << 20,
+    }
+
+
+def _tell_test(test: Test) -> dict[str, Any]:
+    """The test as the judge's cell reads it; raises Untellable for a value that has no form in tagged JSON."""
+    told = {name: value for name, value in asdict(test).items() if name != "cases"}
+    if isinstance(test, Calls):
+        told["cases"] = to_wire([[list(arguments), expected] for arguments, expected in test.cases])
+    return told | {"kind": type(test).__name__.lower()}
+
+
+def _note_of(judgement: Report) -> Note:
+    """What the judge said; where it said nothing, what became of it."""
+    if judgement["note"]:
+        note: Note = parse(judgement["note"].encode())
+        return note
+    return {
+        "outcome": "broken test",
+        "text": f"the judge ended without a word ({judgement['reason']}): {judgement['stderr'][-300:]}",
+    }
+
+
+def _ending_of(report: Report) -> dict[str, Any]:
+    """A whole program's last word on its channel, which it may have forged: used to explain, not to decide."""
+    try:
+        ending = parse(report["note"].encode())
+    except Exception:  # any text may stand here
+        return {}
+    return ending if isinstance(ending, dict) else {}
+
+
+def _result(decision: Decision, reports: list[Report]) -> Result:
+    return Result(
+        decision.verdict,
+        cpu_s=round(sum(report["cpu_s"] for report in reports), 6),
+        peak_mb=round(max((report["peak_mb"] for report in reports), default=0.0), 1),
+        failed_test=decision.failed_test,
+        stdout=reports[-1]["stdout"] if reports else "",
+        stderr=reports[-1]["stderr"] if reports else "",
+        detail=decision.detail,
+    )
