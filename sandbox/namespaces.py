@@ -42,7 +42,7 @@ class NamespaceCell(Cell):
         super().__init__()
         self.account = _open_account_if_allowed()
         self._root = Path(tempfile.mkdtemp(prefix="ra3-cell-"))
-        self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and text
+        self._process = subprocess.Popen(
             [sys.executable, "-s", "-S", "-P", "-B", "-c", LAUNCH, str(_HERE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -116,12 +116,13 @@ def _open_account_if_allowed() -> Account | None:
 def readable_paths() -> dict[str, Any]:
     """What of this machine a cell can read: the interpreter, its library, and the shared objects they need."""
     library = [sysconfig.get_path("stdlib"), sysconfig.get_config_var("LIBDIR"), "/usr/lib", "/usr/lib64"]
-    readable, links = [], {}
-    for path in ("/lib", "/lib64"):
-        if os.path.islink(path):
-            links[path] = os.readlink(path)
+    readable: list[str] = []
+    links: dict[str, str] = {}
+    for top in (Path("/lib"), Path("/lib64")):
+        if top.is_symlink():
+            links[str(top)] = str(top.readlink())
         else:
-            library.append(path)
+            library.append(str(top))
     for path in sorted({str(Path(path).resolve()) for path in library if path and Path(path).is_dir()}):
         if not any(path.startswith(f"{outer}/") for outer in readable):
             readable.append(path)

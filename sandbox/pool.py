@@ -80,6 +80,8 @@ def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandb
 
     Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is one a core by default.
     """
+    if backend not in ("auto", "namespaces"):
+        raise SandboxUnavailable(f"the {backend} backend is not built in: use namespaces")
     try:
         return Sandbox("namespaces", namespaces.open_pair, workers or os.cpu_count() or 1)
     except (CellLost, OSError) as error:

@@ -51,7 +51,7 @@ def of_calls(note: Note, report: Report) -> Decision:
         case "ended":
             return of_ending(note["ending"], report)
         case _:
-            return Decision(Verdict.SANDBOX_ERROR, note.get("where"), note.get("text", note["outcome"]))
+            return Decision(Verdict.SANDBOX_ERROR, note.get("where"), str(note.get("text", note["outcome"])))
 
 
 def of_ending(ending: dict[str, Any] | None, report: Report) -> Decision:
@@ -59,8 +59,8 @@ def of_ending(ending: dict[str, Any] | None, report: Report) -> Decision:
     match ending:
         case {"syntax": text}:
             return Decision(Verdict.SYNTAX_ERROR, detail=str(text))
-        case {"raised": str(kind)}:
-            return Decision(_of_exception(kind), detail=f"{kind}: {ending.get('text', '')}")
+        case {"raised": str(kind), "text": text}:
+            return Decision(_of_exception(kind), detail=f"{kind}: {text}")
         case {"exit": _}:
             return Decision(Verdict.EARLY_EXIT, detail="SystemExit")
         case {"forged": True}:

@@ -26,9 +26,10 @@ from .seccomp import Filter
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = (
-    "array bisect cmath collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io "
-    "itertools json math numbers operator random re statistics string sys textwrap threading time types typing"
-).split()
+    *("array", "bisect", "cmath", "collections", "copy", "csv", "dataclasses", "datetime", "decimal", "enum"),
+    *("fractions", "functools", "hashlib", "heapq", "io", "itertools", "math", "operator", "random", "re"),
+    *("statistics", "string", "textwrap", "threading", "typing"),
+)
 """What programs import most: loaded once, so that a fork finds them there."""
 CHANNEL = 3
 """The descriptor number of a child's channel."""
@@ -184,7 +185,7 @@ def _spool(text: str) -> int:
     if not text:
         return os.open("/dev/null", os.O_RDONLY)
     fd = os.memfd_create("stdin")
-    with open(os.dup(fd), "wb") as writable:
+    with os.fdopen(os.dup(fd), "wb") as writable:
         writable.write(text.encode("utf-8", "surrogatepass"))
     os.lseek(fd, 0, os.SEEK_SET)
     return fd

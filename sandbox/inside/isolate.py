@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from . import kernel
@@ -88,21 +89,23 @@ def _build_root(config: dict[str, Any]) -> None:
         _bind(path, root + path)
         kernel.set_mount_flags(root + path, kernel.MS_RDONLY | _CONFINED)
     for link, target in config["links"].items():
-        os.symlink(target, root + link)
+        Path(root + link).symlink_to(target)
     for device in _DEVICES:
         _bind(f"/dev/{device}", f"{root}/dev/{device}")
-    os.makedirs(f"{root}/tmp")
-    os.makedirs(f"{root}/proc")
+    proc, tmp = Path(root, "proc"), Path(root, "tmp")
+    proc.mkdir()
+    tmp.mkdir()
     options = f"size={config['tmp_bytes']},nr_inodes={config['tmp_files']},mode=1777"
-    kernel.mount("tmpfs", f"{root}/tmp", "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
+    kernel.mount("tmpfs", str(tmp), "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
 
 
 def _bind(source: str, target: str) -> None:
-    if os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
+    place = Path(target)
+    if Path(source).is_dir():
+        place.mkdir(parents=True, exist_ok=True)
     else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
     kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
 
 

@@ -29,7 +29,7 @@ class Line:
     def __init__(self, channel: int) -> None:
         self._channel = channel
         self.ending: dict[str, Any] | None = None
-        """Why no further answer comes: ``{"gone": ...}``, ``{"exit": ...}``, ``{"syntax": ...}``, ``{"raised": ...}``."""
+        """Why no further answer comes: its key is ``gone``, ``exit``, ``syntax``, ``raised`` or ``forged``."""
         self.raised: BaseException | None = None
         """The exception that the last call ended in."""
         self.forged = False
@@ -39,7 +39,7 @@ class Line:
         """Returns once the program is loaded; raises CandidateGone where it does not come so far."""
         message = self._read()
         if "ready" not in message:
-            self._end(message)
+            raise self._end(message)
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """One call; raises what it raised, as the nearest built-in exception."""
@@ -52,7 +52,7 @@ class Line:
         if "value" in message:
             return self._value(message["value"])
         if "exit" in message or "raised" not in message:
-            self._end(message)
+            raise self._end(message)
         self.raised = _exception(str(message["raised"]), str(message.get("text", "")))
         raise self.raised
 
@@ -67,7 +67,7 @@ class Line:
         try:
             frames.write_frame(self._channel, values.dumps(request))
         except OSError:
-            self._end({"gone": True})
+            raise self._end({"gone": True}) from None
 
     def _read(self) -> dict[str, Any]:
         """The next message; raises CandidateGone at the end of the channel or where there is no sense in it."""
@@ -82,11 +82,11 @@ class Line:
             self.forged = True
         except OSError:
             pass  # reset: the candidate was killed with our request unread
-        self._end({"forged": True} if self.forged else {"gone": True})
+        raise self._end({"forged": True} if self.forged else {"gone": True})
 
-    def _end(self, ending: dict[str, Any]) -> Any:
+    def _end(self, ending: dict[str, Any]) -> CandidateGone:
         self.ending = ending
-        raise CandidateGone
+        return CandidateGone()
 
 
 def _exception(name: str, text: str) -> BaseException:
@@ -107,6 +107,7 @@ class Proxy(values.Named):
         self._line = line
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Make the call in the candidate's process."""
         return self._line.call(self.name, arguments, keywords)
 
     def __getattr__(self, attribute: str) -> Any:

@@ -107,7 +107,7 @@ _TELL: dict[type, Callable[[Any, int], Wire]] = {
     Opaque: lambda value, _: {"opaque": [value.kind, value.handle]},
     Named: lambda value, _: {"named": value.name},
 }
-"""In the order in which a subclass is looked for among them: a defaultdict is told as a dict, a namedtuple as a tuple."""
+"""In the order in which a subclass looks for its base: a defaultdict is told as a dict, a namedtuple as a tuple."""
 
 
 def _tell(value: Any, depth: int) -> Wire:

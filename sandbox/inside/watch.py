@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -106,8 +107,8 @@ class Watch:
         return frame is None or json.loads(frame).get("end") == self._task_id
 
     def _next_look(self) -> float:
-        """A child of one process cannot use CPU faster than time passes: no need to look sooner than it could be over."""
-        left = self._limits["kill_cpu_s"] - self._used_cpu
+        """A child of one process cannot use CPU faster than time passes: no need to look any sooner."""
+        left: float = self._limits["kill_cpu_s"] - self._used_cpu
         return min(max(left, _SHORTEST_LOOK), _LONGEST_LOOK)
 
     def _over_limit(self) -> str | None:
@@ -125,7 +126,7 @@ class Watch:
         """The child and, where a /proc shows them, all that came of it."""
         if self._proc is None or os.getpid() != 1:
             return [self._child.pid]
-        return [int(name) for name in os.listdir(self._proc) if name.isdecimal() and name != "1"]
+        return [int(name) for name in _names_in(self._proc) if name.isdecimal() and name != "1"]
 
     def _wanted_cpu(self) -> float:
         """Seconds that the child's processes ran or stood in the scheduler's queue: the rest they slept.
@@ -137,6 +138,10 @@ class Watch:
         return sum(_scheduled(self._proc, pid) for pid in self._processes())
 
 
+def _names_in(folder: int) -> list[str]:
+    return os.listdir(folder)  # which pathlib does not take
+
+
 def _scheduled(proc: int, pid: int) -> float:
     """Over all threads of a process, those that have ended left out."""
     try:
@@ -144,7 +149,7 @@ def _scheduled(proc: int, pid: int) -> float:
     except OSError:
         return 0.0
     try:
-        return sum(_scheduled_thread(threads, thread) for thread in os.listdir(threads))
+        return sum(_scheduled_thread(threads, thread) for thread in _names_in(threads))
     finally:
         os.close(threads)
 
@@ -184,10 +189,8 @@ def end_all(child: Child) -> Ending:
     """
     alone = os.getpid() == 1
     ending = Ending()
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it had ended, alone
         os.kill(-1, signal.SIGKILL) if alone else os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it had ended, alone
     while True:
         try:
             pid, status, usage = os.wait4(-1, 0)
