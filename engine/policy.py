@@ -4,8 +4,9 @@ A `Policy` is a plain holder around a Hugging Face model and its tokenizer. It k
 optimisers. Where models come from is `engine.loading`'s matter; how they are decoded, `engine.sampler`'s.
 """
 
+import copy
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -135,6 +136,10 @@ class Policy:
         """float32 logits [..., V] of hidden states [..., D]."""
         logits: Tensor = self.model.get_output_embeddings()(hidden)
         return logits.float()
+
+    def clone(self) -> "Policy":
+        """The same policy with weights of its own."""
+        return replace(self, model=copy.deepcopy(self.model))
 
     def save(self, folder: Path) -> None:
         """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` open."""
