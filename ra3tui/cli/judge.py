@@ -24,7 +24,7 @@ _SHOWN = 20  # samples that did not pass, in the table for a person
 SuiteSpec = Annotated[str, typer.Argument(metavar="SUITE[:PATH]", help="humaneval, humaneval[:32], mbpp:mbpp.jsonl …")]
 Samples = Annotated[
     Path | None,
-    typer.Argument(metavar="[SAMPLES.jsonl]", help="One sample a line: `task_id`, and `completion` or `solution`."),
+    typer.Argument(metavar="SAMPLES.jsonl", help="One sample a line: `task_id`, and `completion` or `solution`."),
 ]
 References = Annotated[bool, typer.Option("--references", help="Judge the suite's own solutions instead of a file.")]
 BackendName = Literal["auto", "namespaces", "docker", "process"]
