@@ -82,9 +82,9 @@ def decision_targets(
 ) -> list[Target]:
     """The policy gradient's targets of one rollout: its gates, and the tokens of its comments.
 
-    A gate's coefficient is its advantage times the importance weight of exploration. A comment's tokens carry the plain
-    advantage: they are learnt as if the gate had stood open where exploration opened it. ``clipped`` keeps the old
-    log-probabilities, for a second pass over the same rollouts.
+    A gate's coefficient is its advantage times the importance weight of exploration. A comment's tokens carry the
+    weight of their temperature alone: they are learnt as if the gate had stood open where exploration opened it.
+    ``clipped`` keeps the old log-probabilities, for a second pass over the same rollouts.
     """
     targets: list[Target] = []
     for t, (event, gate) in enumerate(zip(events, rollout.gates, strict=True)):
@@ -93,9 +93,10 @@ def decision_targets(
         advantage = float(advantages_T[t])
         old = decision_logprob(gate) if clipped else None
         targets.append(Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think))
-        drawn = rollout.comment_logprobs[t] if gate.think else []
-        for piece, logprob in zip(event.comment, drawn, strict=True):
-            targets.append(Target((piece,), "comment", advantage, logprob if clipped else None))
+        drawn = zip(rollout.comment_logprobs[t], rollout.behaviour_logprobs[t], strict=True)
+        for piece, (logprob, behaviour) in zip(event.comment, drawn, strict=True):
+            weight = math.exp(logprob - behaviour)
+            targets.append(Target((piece,), "comment", advantage * weight, logprob if clipped else None))
     return targets
 
 

@@ -39,7 +39,11 @@ def test_returns_equal_the_double_loop(gamma: float, horizon: int | None) -> Non
 
 
 def test_the_baseline_of_a_rollout_is_the_mean_of_the_others() -> None:
-    assert leave_one_out(np.array([[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]])).tolist() == [[-3, -1.5], [-1.5, -1.5], [4.5, 3]]
+    assert leave_one_out(np.array([[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]])).tolist() == [
+        [-3, -1.5],
+        [-1.5, -1.5],
+        [4.5, 3],
+    ]
 
 
 def test_a_line_is_worth_the_mean_or_the_sum_of_its_tokens() -> None:
@@ -88,9 +92,7 @@ def test_the_bound_holds_and_is_tight_at_the_posterior_of_a_two_word_vocabulary(
         return alpha * (z == before) + (1 - alpha) / words
 
     paths = list(itertools.product(range(words), repeat=2))
-    joint = np.array(
-        [prior(z1, start) * likelihood[0, z1] * prior(z2, z1) * likelihood[1, z2] for z1, z2 in paths]
-    )
+    joint = np.array([prior(z1, start) * likelihood[0, z1] * prior(z2, z1) * likelihood[1, z2] for z1, z2 in paths])
     evidence = math.log(joint.sum())
 
     def bound(q: np.ndarray) -> float:
@@ -119,7 +121,7 @@ def rollout_of(comments: list[list[int] | None]) -> Rollout:
         gates=gates,
         comments=comments,
         comment_logprobs=drawn,
-        comment_behaviour_logprobs=drawn,
+        behaviour_logprobs=drawn,
         ended=[c is not None and len(c) < MAX_LATENT for c in comments],
         tokens_generated=0,
     )
@@ -161,19 +163,13 @@ def test_the_policy_gradient_is_that_of_the_enumerated_expectation() -> None:
         tree = Tree()
         events = grow(tree, TRACE, comments, MAX_LATENT)
         returns_T = returns(rewards[str(comments)][None], 1.0, None)[0]
-        rollout = Rollout(**{**vars_of(rollout_of(comments))})
-        targets = decision_targets(events, rollout, returns_T * p, clipped=False)
-        tree.targets = targets
+        tree.targets = decision_targets(events, rollout_of(comments), returns_T * p, clipped=False)
         trees.append(tree)
     batch = collate([trees])
     loss, _ = surrogate(logprobs(policy, batch), batch.old, batch.coefficients, Clip(math.inf, math.inf))
     ours = torch.autograd.grad(-loss.sum(), list(policy.model.parameters()), allow_unused=True)
     for expected, got in zip(exact, ours, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-6)
-
-
-def vars_of(rollout: Rollout) -> dict[str, object]:
-    return {name: getattr(rollout, name) for name in rollout.__dataclass_fields__}
 
 
 def test_an_act_is_the_complement_of_the_whole_prefix() -> None:
