@@ -187,7 +187,7 @@ def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[_Snippet]:
         corpus.skip("does not parse", f"{name}: {error}")
         return
     rows = source.split("\n")
-    for qualname, node in _walk_functions(tree, ""):
+    for qualname, node in _walk_functions(tree):
         where = f"{name}:{node.lineno} {qualname}"
         if ast.get_docstring(node, clean=False) is None:
             corpus.skip("no docstring", where)
@@ -199,15 +199,16 @@ def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[_Snippet]:
             yield _Snippet(f"{name}::{qualname}:{node.lineno}", where, body, _end(node.body[0]) - first + 1)
 
 
-def _walk_functions(parent: ast.AST, prefix: str) -> Iterator[tuple[str, Function]]:
+def _walk_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
     """Functions and methods with their dotted names; those within functions are part of them."""
-    for node in ast.iter_child_nodes(parent):
-        if isinstance(node, Function):
-            yield prefix + node.name, node
-        elif isinstance(node, ast.ClassDef):
-            yield from _walk_functions(node, f"{prefix}{node.name}.")
-        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from _walk_functions(node, prefix)
+    open_nodes: list[tuple[ast.AST, str]] = [(tree, "")]
+    while open_nodes:
+        parent, prefix = open_nodes.pop()
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, Function):
+                yield prefix + node.name, node
+            elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+                open_nodes.append((node, f"{prefix}{node.name}." if isinstance(node, ast.ClassDef) else prefix))
 
 
 def _end(node: ast.stmt) -> int:
@@ -287,23 +288,26 @@ def _unfit(trace: Trace, bounds: _Bounds) -> str | None:
         return "too long"
     if _LICENCE.search(trace.text):
         return "licence text"
-    if not trace.text.isascii() and any(not name.isascii() for name in _words(trace.text)):
+    if not trace.text.isascii() and any(not word.isascii() for word in _words(trace.text, 0)):
         return "non-ASCII identifiers"
     return None
 
 
 def _seen_before(trace: Trace, seen: set[bytes]) -> str | None:
     """Near-duplicates share all but literals, comments, layout and the prompt."""
-    key = hashlib.sha256("\0".join(_words("".join(line.text for line in trace.lines))).encode()).digest()
+    prompt_rows = trace.prompt.count("\n") + 1 if trace.prompt else 0
+    key = hashlib.sha256("\0".join(_words(trace.text, prompt_rows)).encode()).digest()
     if key in seen:
         return "duplicate"
     seen.add(key)
     return None
 
 
-def _words(code: str) -> Iterator[str]:
-    """Names and operators of `code` in order, each literal as its kind."""
-    for kind, text, *_ in tokenize.generate_tokens(io.StringIO(code.lstrip("\n") + "\n").readline):
+def _words(code: str, skipped_rows: int) -> Iterator[str]:
+    """Names and operators of `code` in order, each literal as its kind, those of the first rows left out."""
+    for kind, text, (row, _), *_ in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
+        if row <= skipped_rows:
+            continue
         if kind in _LITERALS:
             yield token.tok_name[kind]
         elif kind not in _SILENT:

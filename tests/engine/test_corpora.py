@@ -153,6 +153,21 @@ def test_jsonl_takes_code_text_or_content_with_or_without_a_prompt(tmp_path: Pat
     assert told == {"a.jsonl:1": ("", 3), "a.jsonl:2": ("", 3), "a.jsonl:3": ("def f():\n    '''Doc.'''", 3)}
 
 
+def test_code_may_leave_the_block_that_its_prompt_opened(tmp_path: Path) -> None:
+    code = "        a = 1\n        return a\n    def g(self):\n        return 2\n"
+    path = jsonl(tmp_path / "a.jsonl", {"prompt": "class A:\n    def f(self):", "code": code})
+    (trace,) = load(path, "jsonl").traces
+    assert [line.indent for line in trace.lines] == ["        ", "        ", "        ", "        "]
+
+
+def test_long_chains_of_branches_are_walked_to_their_end(tmp_path: Path) -> None:
+    chain = "if x == 0:\n    pass\n" + "".join(f"elif x == {i}:\n    pass\n" for i in range(900)) + "else:\n"
+    root = folder(tmp_path, a=chain + "".join(f"    {row}\n" for row in function("f", "g").split("\n")))
+    corpus = load(root)
+    assert corpus.skipped == {}
+    assert len(corpus.traces) == 1
+
+
 def test_a_bad_line_of_jsonl_is_named_and_not_fatal(tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "a.jsonl", {"code": "x = 1\ny = x\nz = y\n"}, "{oops", "[1]", {"other": 1}, {"code": "def ("}
