@@ -34,10 +34,19 @@ class Turn:
     drop: int = 0
     """How many of the tokens fed last are forgotten first."""
     score: Sequence[int] = ()
-    """Tokens whose log-probability is asked: the last `len(score) - 1` tokens fed are all but its last one. The first
-    is conditioned on "a new line starts"."""
+    """Tokens whose log-probability is asked: the last `len(score) - 1` tokens fed are all but its last one, and the one
+    before predicts its first, which is conditioned on "a new line starts"."""
     uniform: float | None = None
     """For a draw: the row's own random number in [0, 1)."""
+
+    def __post_init__(self) -> None:
+        if len(self.feed) < max(1, len(self.score)):
+            raise ValueError(f"{len(self.score)} scored tokens need as many fed, not {len(self.feed)}")
+
+    @property
+    def n_read(self) -> int:
+        """How many of the tokens fed have their predictions read."""
+        return max(1, len(self.score))
 
 
 class Answer(NamedTuple):
@@ -123,7 +132,7 @@ class Decoder(Generic[ResultT]):
     def _begin(self, place: _Place, cached: int) -> None:
         """Start a newcomer behind what the cache already holds of its first `cached` tokens."""
         turn = _asked(place)
-        length = min(cached, len(turn.feed) - max(1, len(turn.score)))
+        length = min(cached, len(turn.feed) - turn.n_read)
         if length < MIN_SHARED:
             length = 0
         elif _common(place.ids, turn.feed) < length:
@@ -133,7 +142,9 @@ class Decoder(Generic[ResultT]):
 
     def _step(self, places: Sequence[_Place]) -> list[Answer]:
         """One forward pass over the turns of `places`."""
-        spans, packed, read = [], [], []
+        spans: list[Span] = []
+        packed: list[int] = []
+        read: list[range] = []
         for place in places:
             turn = _asked(place)
             del place.ids[len(place.ids) - turn.drop :]
@@ -141,7 +152,7 @@ class Decoder(Generic[ResultT]):
             spans.append(Span(place.number, begin, begin + len(turn.feed), len(place.ids)))
             packed += turn.feed
             place.ids += turn.feed
-            read.append(range(len(packed) - max(1, len(turn.score)), len(packed)))
+            read.append(range(len(packed) - turn.n_read, len(packed)))
         hidden = forward(self._policy, self._cache, spans, packed)
         return self._answers([_asked(place) for place in places], hidden, read)
 
@@ -200,7 +211,7 @@ def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor
     firsts = torch.tensor([0, *lengths[:-1]], device=logits.device).cumsum(0)
     totals[firsts] = logits[firsts][:, newlines].double().logsumexp(-1)
     logprobs = logits.double().gather(-1, tokens[:, None])[:, 0] - totals
-    return [float(part.sum()) for part in logprobs.split(lengths)]
+    return [float(part.sum()) for part in torch.split(logprobs, lengths)]
 
 
 def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:

@@ -71,7 +71,7 @@ def _causal(span: Span, device: torch.device) -> Tensor:
     return torch.arange(span.end_column, device=device) <= own[:, None]
 
 
-class RaggedCache(Cache):
+class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
     """Keys and values of R rows of their own lengths, written in place; columns double when they run out."""
 
     def __init__(self, n_rows: int) -> None:
@@ -140,7 +140,9 @@ def ragged_attention(
         row = slice(span.row, span.row + 1)
         keys, values = key[row, :, : span.end_column], value[row, :, : span.end_column]
         seen = scaled_dot_product_attention(own, keys, values, attn_mask=mask.repeat(groups, 1), scale=scaling)
-        out[span.begin : span.stop] = seen[0].unflatten(1, (groups, -1)).permute(2, 0, 1, 3)
+        out[span.begin : span.stop] = (
+            seen[0].reshape(-1, groups, span.stop - span.begin, value.shape[-1]).permute(2, 0, 1, 3)
+        )
     return out.reshape(1, tokens, heads, -1), None
 
 
