@@ -9,10 +9,10 @@ from __future__ import annotations
 import atexit
 import builtins
 import contextlib
+import gc
+import importlib
 import os
-import random
 import sys
-import threading
 import types
 from typing import Any
 
@@ -23,12 +23,19 @@ FILENAME = "<candidate>"
 
 def run(task: dict[str, Any], channel: int) -> None:
     """Be the candidate of one task, in a process forked for it; never returns."""
-    random.seed(0)
+    make_repeatable(task["program"])
+    gc.enable()
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # what `site` would have added
     if task["mode"] == "serve":
         _serve(task, channel)
     else:
         _run_whole(task, channel)
+
+
+def make_repeatable(source: str) -> None:
+    """Give source that may draw random numbers the same ones every time."""
+    if "random" in source:
+        importlib.import_module("random").seed(0)
 
 
 def _send(channel: int, message: dict[str, Any]) -> None:
@@ -136,7 +143,8 @@ def _run_whole(task: dict[str, Any], channel: int) -> None:
         ending = _describe(error)
         _print_error(error)
     code = _exit_code(ending)
-    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does: wait for threads, run handlers
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()  # as the interpreter does: wait for threads, then run handlers
     atexit._run_exitfuncs()
     with contextlib.suppress(Exception):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a forked child does to itself before it runs anything: descriptors, limits, system-call filter."""
+"""What a forked child does to itself before it runs anything: descriptors and limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 from typing import Any
 
 from . import kernel
-from .seccomp import Filter
 
 HIGHEST_FD = 1 << 16
 
@@ -54,13 +53,11 @@ def volunteer_for_oom(proc: int | None) -> None:
         os.close(fd)
 
 
-def confine(limits: dict[str, Any], proc: int | None, wanted: dict[int, int], filtered: Filter | None) -> None:
-    """All of it, in the one order that works; what follows runs bound."""
+def confine(limits: dict[str, Any], proc: int | None, wanted: dict[int, int]) -> None:
+    """All of it, in the one order that works; the system-call filter is inherited from the fork server."""
     os.setsid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its own /proc files are its own again
     volunteer_for_oom(proc)
     keep_only(wanted)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     limit(limits)
-    if filtered is not None:
-        filtered.install()

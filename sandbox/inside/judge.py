@@ -10,11 +10,12 @@ import ast
 import builtins
 import importlib
 import math
-import random
 import sys
+import types
 from typing import Any
 
 from . import frames, values
+from .candidate import make_repeatable
 
 FILENAME = "<test>"
 
@@ -132,7 +133,6 @@ class TestGlobals(dict[str, Any]):
 
 def run(task: dict[str, Any], channel: int) -> dict[str, Any]:
     """Judge one candidate; what is returned is the judge's note to the supervisor."""
-    random.seed(0)
     line = Line(channel)
     test = task["test"]
     try:
@@ -167,6 +167,7 @@ def _line_of(error: BaseException) -> str:
 
 def _run_check(test: dict[str, Any], line: Line) -> dict[str, Any]:
     names = TestGlobals(line)
+    make_repeatable(test["source"])
     exec(compile(test["source"], FILENAME, "exec", dont_inherit=True), names)  # noqa: S102  # the room's purpose
     # The prompt's stub of the function under test may stand above the test, for its helpers' sake.
     names[test["entry_point"]] = Proxy(test["entry_point"], line)
@@ -177,24 +178,23 @@ def _run_check(test: dict[str, Any], line: Line) -> dict[str, Any]:
 
 def _run_asserts(test: dict[str, Any], line: Line) -> dict[str, Any]:
     names = TestGlobals(line)
-    tree = ast.parse(test["source"], FILENAME)
-    names.update({name: Proxy(name, line) for name in _shadowed_builtins(tree)})
-    code = compile(tree, FILENAME, "exec", dont_inherit=True)
+    make_repeatable(test["source"])
+    code = compile(test["source"], FILENAME, "exec", dont_inherit=True)
+    names.update({name: Proxy(name, line) for name in _shadowed_builtins(code, test["source"])})
     line.wait_until_loaded()
     exec(code, names)  # noqa: S102
     return {"outcome": "passed"}
 
 
-def _shadowed_builtins(tree: ast.Module) -> set[str]:
+def _shadowed_builtins(code: types.CodeType, source: str) -> set[str]:
     """Built-in names that the candidate is to define anew (MBPP 126 asks for a ``sum``).
 
     Only where the asserts name nothing else of the candidate's, so that no candidate can put its own ``set`` or
     ``sorted`` into a test of another function.
     """
-    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    if any(not hasattr(builtins, name) for name in named):
+    if any(not hasattr(builtins, name) for name in code.co_names):
         return set()
-    tested = [node.test for node in tree.body if isinstance(node, ast.Assert)]
+    tested = [node.test for node in ast.parse(source).body if isinstance(node, ast.Assert)]
     calls = [test.left if isinstance(test, ast.Compare) else test for test in tested]
     return {call.func.id for call in calls if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
 

@@ -162,15 +162,10 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-class Filter:
-    """The compiled filter: built once by the fork server, installed by each child it forks."""
-
-    def __init__(self) -> None:
-        table = instructions(os.uname().machine)
-        self._code = b"".join(struct.pack("=HBBI", *instruction) for instruction in table)
-        self._program = _Program(len(table), self._code)
-
-    def install(self) -> None:
-        """Bind this process and all it starts, for good; raises OSError where the kernel has no seccomp."""
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(self._program))
+def install() -> None:
+    """Bind this process and all it starts, for good; raises OSError where the kernel has no seccomp."""
+    table = instructions(os.uname().machine)
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in table)
+    program = _Program(len(table), code)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program))

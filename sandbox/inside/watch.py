@@ -14,7 +14,7 @@ from typing import Any
 from . import frames, kernel
 
 _CHUNK = 1 << 16
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.01, 1.0
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 1.0
 
 
 @dataclass
@@ -76,10 +76,12 @@ class Watch:
     def until_end(self) -> str:
         """Why the watch ended: ``exit``, ``stopped``, ``cpu``, ``idle``, ``wall`` or ``output``."""
         try:
+            look = self._child.started + _SHORTEST_LOOK
             while True:
-                reason = self._over_limit()
-                if reason is None:
-                    reason = self._look(self._next_look())
+                reason = self._look(max(0.0, look - time.monotonic()))
+                if reason is None and time.monotonic() >= look:
+                    reason = self._over_limit()
+                    look = time.monotonic() + self._next_look()
                 if reason is not None:
                     return reason
         finally:
