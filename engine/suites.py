@@ -24,10 +24,11 @@ from typing import Any
 from engine.errors import UsageFault
 from engine.jsonl import BadLine, read_jsonl
 from engine.traces import unix_newlines
-from sandbox import Asserts, Check, Job
+from sandbox import Asserts, Check, Job, Limits
 
 HUMANEVAL_STOP = ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert", "\nif __name__", "\nprint(")
 MBPP_STOP = ('\n"""', "\nassert")
+MBPP_LIMITS = Limits(cpu_s=10)  # the reference of 123 computes for over 3 seconds
 MBPP_SPLITS = {"mbpp": range(11, 511), "mbpp-train": range(601, 975), "mbpp-all": range(1, 975)}
 
 _SPEC = re.compile(r"(?P<name>[\w+-]+)(?P<range>\[(?P<start>\d*):(?P<stop>\d*)\])?(?::(?P<path>.+))?", re.DOTALL)
@@ -53,6 +54,7 @@ class Problem:
     stop: tuple[str, ...]
     """A completion ends before the first of these."""
     test: Check | Asserts
+    limits: Limits = Limits()
 
     def program(self, completion: str) -> str:
         """The program that `completion` makes: what follows the prompt, or (recognised by its start) all of it.
@@ -71,7 +73,7 @@ class Problem:
 
     def job_of_program(self, program: str) -> Job:
         """Judge a program as it is, with nothing before it."""
-        return Job(unix_newlines(program), self.test, tag=self.task_id)
+        return Job(unix_newlines(program), self.test, self.limits, tag=self.task_id)
 
     def _is_whole(self, completion: str) -> bool:
         """It starts at column 0 and defines the entry point there; a body is indented, whatever follows it."""
@@ -222,6 +224,7 @@ def _read_mbpp(suite: str, path: Path, split: range) -> list[Problem]:
             reference="\n" + code,
             stop=MBPP_STOP,
             test=Asserts("\n".join(tests), setup=unix_newlines(item.get("test_setup_code") or "")),
+            limits=MBPP_LIMITS,
         )
         problems.append(problem)
     return problems

@@ -137,6 +137,7 @@ def test_a_problem_of_mbpp_is_a_docstring_its_code_and_asserts_with_unix_line_en
     assert given.program(given.reference or "") == given.prompt + "\ndef twice(x):\n\treturn 2 * x"
     assert given.test == Asserts("assert twice(1) == 2\nassert twice(2) == 4", setup="n = 1\nm = 2")
     assert given.entry_point == "twice"
+    assert given.job("").limits.cpu_s == 10
 
 
 @pytest.mark.parametrize(
