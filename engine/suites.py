@@ -28,6 +28,7 @@ from sandbox import Asserts, Check, Job, Limits
 
 HUMANEVAL_STOP = ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert", "\nif __name__", "\nprint(")
 MBPP_STOP = ('\n"""', "\nassert")
+DEFAULT_LIMITS = Limits()
 MBPP_LIMITS = Limits(cpu_s=10)  # the reference of 123 computes for over 3 seconds
 MBPP_SPLITS = {"mbpp": range(11, 511), "mbpp-train": range(601, 975), "mbpp-all": range(1, 975)}
 
@@ -54,7 +55,7 @@ class Problem:
     stop: tuple[str, ...]
     """A completion ends before the first of these."""
     test: Check | Asserts
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
 
     def program(self, completion: str) -> str:
         """The program that `completion` makes: what follows the prompt, or (recognised by its start) all of it.
