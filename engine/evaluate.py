@@ -126,9 +126,9 @@ def run(context: Context, _: State | None) -> None:
     """The stage ``eval``: pass@k of the policy on each suite of the recipe; it starts anew when it was interrupted."""
     settings = context.recipe.eval
     sampling = Sampling(settings.n, settings.max_new_tokens, settings.temperature, settings.top_p)
-    for spec in settings.suites:
+    for number, spec in enumerate(settings.suites):
         suite = load_suite(spec)
-        context.phase("eval", title=f"eval {suite.name}")
+        context.phase("eval", number, f"eval {suite.name}")
         record_problems(context, suite)
         groups = draw_and_judge(context, suite.problems, sampling, ("eval",))
         record_samples(context, [sample for group in groups for sample in group], "eval", context.step)

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS stages (
     PRIMARY KEY (run, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS phases (
     run TEXT NOT NULL, first_step INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL,
-    round INTEGER NOT NULL, started REAL NOT NULL, PRIMARY KEY (run, first_step, kind)) WITHOUT ROWID;
+    round INTEGER NOT NULL, started REAL NOT NULL, PRIMARY KEY (run, position, round, kind)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (
     run TEXT NOT NULL, key TEXT NOT NULL, step INTEGER NOT NULL, value REAL, special TEXT, at REAL NOT NULL,
     PRIMARY KEY (run, key, step)) WITHOUT ROWID;
@@ -193,9 +193,10 @@ class Writer:
 
     def phase(self, kind: str, position: int, round_: int) -> None:
         """A phase (``eval``, ``ntp``, ``estep``, ``mstep``, ``rlvr``) begins at the present step."""
-        row = {"first_step": self.step, "kind": kind, "position": position, "round": round_, "started": time.time()}
-        self.add("phases", row)
+        place = {"run": self.run, "first_step": self.step, "kind": kind, "position": position, "round": round_}
         self.flush()
+        # A resumed run enters a phase again: it began where it began.
+        self._write(lambda: self._db["phases"].insert({**place, "started": time.time()}, ignore=True))
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record numbers at the present step."""
@@ -282,7 +283,7 @@ class Writer:
         with self._db.conn:
             self._db.conn.execute("BEGIN")
             for table, rows in self._pending.items():
-                self._db[table].insert_all(rows, replace=table in {"metrics", "evals", "phases"})
+                self._db[table].insert_all(rows, replace=table in {"metrics", "evals"})
             metrics = self._pending.get("metrics", [])
             newest = {row["key"]: {name: row[name] for name in row if name != "at"} for row in metrics}
             self._db["latest"].insert_all(newest.values(), replace=True)

@@ -1,0 +1,276 @@
+"""Runs as a person meets them: whole, killed, stopped, taken, and on a machine that lacks something."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engine import checkpoints
+from engine.errors import EnvironmentFault, UsageFault
+from engine.pipeline import execute
+from engine.policy import load_policy
+from engine.progress import Progress, Silent
+from engine.recipe import Recipe
+from engine.runs import RunTaken, plan
+from engine.store import Reader
+from tests.engine.small import small_recipe
+
+
+def start(recipe: Recipe, home: Path) -> str:
+    return plan(recipe, home).runs[0].id
+
+
+def records(home: Path, run: str) -> dict[str, object]:
+    """Everything a run recorded that does not tell the time."""
+    reader = Reader(home)
+    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "checkpoint", "trace_id"}
+
+    def told(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [{k: v for k, v in row.items() if k not in timed} for row in rows]
+
+    traces = reader.traces(run)
+    keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
+    found = {
+        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith("seconds/")},
+        "traces": told(traces),
+        "lines": [told(reader.trace_lines(trace["id"])) for trace in traces],
+        "samples": told(reader.samples(run, limit=10_000)),
+        "evals": told(reader.evals(run)),
+        "stages": told(reader.stages(run)),
+        "phases": told(reader.phases(run)),
+    }
+    reader.close()
+    return found
+
+
+def fingerprint(home: Path, run: str) -> str:
+    found = checkpoints.newest(home / run / "checkpoints")
+    assert found is not None
+    return load_policy(str(found[0])).fingerprint()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, str]:
+    """A run of every stage that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    recipe = small_recipe(folder)
+    run = start(recipe, folder / "home")
+    (outcome,) = execute(folder / "home", [run], Silent())
+    assert outcome.status == "done", outcome.error
+    return recipe, folder / "home", run
+
+
+def test_every_stage_leaves_its_records(whole: tuple[Recipe, Path, str]) -> None:
+    _, home, run = whole
+    found = records(home, run)
+    assert [stage["status"] for stage in found["stages"]] == ["done"] * 5
+    assert {"loss", "held_out/loss", "estep/reward", "estep/think_rate", "mstep/loss_code", "rlvr/reward"} <= set(
+        found["metrics"]
+    )
+    assert [e["after"] for e in found["evals"]] == ["ntp+ra3"] * 2 + ["ntp+ra3+rlvr"] * 2
+    assert {trace["phase"] for trace in found["traces"]} == {"estep", "mstep"}
+    assert {sample["phase"] for sample in found["samples"]} == {"eval", "rlvr"}
+    assert "sandbox_error" not in {sample["verdict"] for sample in found["samples"]}
+
+
+def test_the_lines_of_a_recorded_trace_add_up_to_its_bound(whole: tuple[Recipe, Path, str]) -> None:
+    _, home, run = whole
+    reader = Reader(home)
+    for trace in reader.traces(run):
+        lines = reader.trace_lines(trace["id"])
+        assert sum(line["reward"] for line in lines) == pytest.approx(trace["bound"])
+        assert len(lines) == trace["lines"]
+        assert sum(line["latent"] is not None for line in lines) == trace["latents"]
+
+
+def test_rewards_that_differ_move_the_weights_and_equal_ones_do_not(whole: tuple[Recipe, Path, str]) -> None:
+    _, home, run = whole
+    reader = Reader(home)
+    teaching = dict(reader.series(run, "rlvr/teaching_groups"))
+    moved = {step for step, _ in reader.series(run, "grad_norm")}
+    assert {step for step, share in teaching.items() if share > 0} == moved & set(teaching)
+
+
+def test_a_checkpoint_is_a_model_folder_that_transformers_opens(whole: tuple[Recipe, Path, str]) -> None:
+    _, home, run = whole
+    (folder, place) = checkpoints.newest(home / run / "checkpoints") or (None, None)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert model.config.vocab_size >= len(tokenizer)
+    assert place is not None
+    assert place.after == "ntp+ra3+rlvr"
+
+
+def test_the_recipe_in_the_runs_folder_is_the_one_that_ran(whole: tuple[Recipe, Path, str]) -> None:
+    from engine.recipe import load_recipe
+
+    recipe, home, run = whole
+    assert load_recipe(str(home / run / "recipe.toml")) == recipe
+
+
+def test_the_same_seed_gives_the_same_run(whole: tuple[Recipe, Path, str], tmp_path: Path) -> None:
+    recipe, home, run = whole
+    again = start(recipe, tmp_path)
+    execute(tmp_path, [again], Silent())
+    assert fingerprint(tmp_path, again) == fingerprint(home, run)
+    assert records(tmp_path, again) == records(home, run)
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the engine ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def engine(home: Path, run: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "engine.pipeline", "--home", str(home), run])
+
+
+def recorded(home: Path, run: str, table: str, condition: str) -> bool:
+    reader = Reader(home)
+    rows = reader.rows(f"SELECT 1 FROM {table} WHERE run = ? AND {condition} LIMIT 1", [run])
+    reader.close()
+    return bool(rows)
+
+
+MOMENTS = {
+    "before anything was saved": ("events", "kind = 'started'"),
+    "in next-token training": ("metrics", "key = 'loss' AND step = 2"),
+    "in the E-step": ("metrics", "key = 'estep/reward' AND step = 5"),
+    "while annotating": ("phases", "kind = 'annotate'"),
+    "in the M-step": ("phases", "kind = 'mstep'"),
+    "in RLVR": ("metrics", "key = 'rlvr/reward'"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_resumes_to_the_same_bits_and_records(
+    moment: str, whole: tuple[Recipe, Path, str], tmp_path: Path
+) -> None:
+    recipe, home, run = whole
+    killed = start(recipe, tmp_path)
+    process = engine(tmp_path, killed)
+    wait_until(lambda: recorded(tmp_path, killed, *MOMENTS[moment]), process)
+    process.kill()
+    process.wait()
+    reader = Reader(tmp_path)
+    assert reader.run(killed)["status"] == "lost"
+    reader.close()
+    (outcome,) = execute(tmp_path, [killed], Silent())
+    assert outcome.status == "done", outcome.error
+    assert fingerprint(tmp_path, killed) == fingerprint(home, run)
+    assert records(tmp_path, killed) == records(home, run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
+    number: signal.Signals, whole: tuple[Recipe, Path, str], tmp_path: Path
+) -> None:
+    recipe, home, run = whole
+    stopped = start(recipe, tmp_path)
+    process = engine(tmp_path, stopped)
+    wait_until(lambda: recorded(tmp_path, stopped, "metrics", "key = 'loss'"), process)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 0
+    reader = Reader(tmp_path)
+    assert reader.run(stopped)["status"] == "stopped"
+    reader.close()
+    execute(tmp_path, [stopped], Silent())
+    assert fingerprint(tmp_path, stopped) == fingerprint(home, run)
+    assert records(tmp_path, stopped) == records(home, run)
+
+
+def test_a_second_engine_on_the_same_run_is_refused(tmp_path: Path) -> None:
+    run = start(small_recipe(tmp_path), tmp_path / "home")
+    process = engine(tmp_path / "home", run)
+    try:
+        wait_until(lambda: recorded(tmp_path / "home", run, "events", "kind = 'started'"), process)
+        with pytest.raises(RunTaken, match=str(process.pid)):
+            execute(tmp_path / "home", [run], Silent())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+FAULTS = {
+    "no GPU": ({'device = "cpu"': 'device = "cuda"'}, EnvironmentFault, "no GPU"),
+    "no model": ({"random:tiny": "nobody/nothing"}, EnvironmentFault, "nobody/nothing"),
+    "an empty corpus": ({"/corpus": "/nowhere"}, UsageFault, "nowhere"),
+    "a corpus all held out": ({"held_out = 1": "held_out = 9"}, UsageFault, "held out"),
+    "no such suite": ({'suite = "jsonl': 'suite = "jason'}, UsageFault, "jason"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_person_can_mend_is_one_line_and_marks_the_run(fault: str, tmp_path: Path) -> None:
+    changes, kind, words = FAULTS[fault]
+    recipe = small_recipe(tmp_path, **changes)
+    run = start(recipe, tmp_path / "home")
+    with pytest.raises(kind, match=words) as caught:
+        execute(tmp_path / "home", [run], Silent())
+    assert "\n" not in str(caught.value)
+    row = Reader(tmp_path / "home").run(run)
+    assert row["status"] == "failed"
+    assert words in row["error"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_says_what_to_do(small_disk: Path, whole: tuple[Recipe, Path, str]) -> None:
+    recipe, home, run = whole
+    full = start(recipe, small_disk)
+    filler = small_disk / "filler"
+
+    class FillsTheDisk(Silent):
+        def progress(self, progress: Progress) -> None:
+            if progress.phase.startswith("E-step") and not filler.exists():
+                with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
+                    while True:
+                        file.write(bytes(4096))
+                        file.flush()
+
+    with pytest.raises(EnvironmentFault, match="free some space"):
+        execute(small_disk, [full], FillsTheDisk())
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    execute(small_disk, [full], Silent())
+    assert fingerprint(small_disk, full) == fingerprint(home, run)
+    assert records(small_disk, full) == records(home, run)
+
+
+def test_a_failing_run_leaves_the_others_to_go_on(tmp_path: Path) -> None:
+    recipe = small_recipe(
+        tmp_path,
+        **{
+            '[arms.all]\nstages = ["ntp", "ra3", "eval", "rlvr", "eval"]': """
+[arms.wild]
+stages = ["ntp"]
+set = {"ntp.optimiser.learning_rate" = 1e30, "ntp.tokens" = 6000}
+[arms.calm]
+stages = ["ntp"]
+"""
+        },
+    )
+    runs = [planned.id for planned in plan(recipe, tmp_path / "home").runs]
+    outcomes = execute(tmp_path / "home", runs, Silent())
+    assert [(o.arm, o.status) for o in outcomes] == [("wild", "failed"), ("calm", "done")]
+    assert "lower the learning rate" in str(outcomes[0].error)
