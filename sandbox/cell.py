@@ -6,9 +6,27 @@ import json
 import select
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .inside.frames import HEADER, FrameBuffer, FrameError
+
+
+START_S = 60.0
+"""How long a cell may take to say hello on a machine that is busy with other things."""
+REQUIRED = frozenset(
+    {
+        "pid namespace",
+        "no network",
+        "read-only root",
+        "unprivileged user",
+        "no capabilities",
+        "no new privileges",
+        "seccomp",
+    }
+)
+"""The layers without which a cell isolates nothing."""
 
 
 class CellLost(Exception):
@@ -37,12 +55,12 @@ class Cell(ABC):
     def close(self) -> None:
         """End the cell and everything in it; may be called twice."""
 
-    def oom_kills(self) -> int:
-        """How often the kernel has ended something in this cell for want of memory; 0 where nobody counts."""
-        return 0
-
     def set_memory(self, megabytes: int) -> None:  # noqa: B027  # most cells have no account to set
         """Set the memory of the whole cell, where the backend accounts for it."""
+
+    def hello(self) -> tuple[str, ...]:
+        """Wait until the fork server serves: the layers that it found to hold. Raises CellLost."""
+        return tuple(self.receive(time.monotonic() + START_S)["layers"])
 
     def send(self, message: dict[str, Any]) -> None:
         """One frame to the fork server; raises CellLost."""
@@ -80,6 +98,34 @@ class Cell(ABC):
         if not chunk:
             raise CellLost("the cell ended")
         self._frames.feed(chunk)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a worker works with: a cell for candidates, one for judges."""
+
+    candidates: Cell
+    judges: Cell
+    layers: tuple[str, ...]
+    """The layers of isolation that hold in both."""
+    after: Callable[[], None]
+    """What to tidy up when both are closed."""
+
+    def close(self) -> None:
+        """End both cells."""
+        self.candidates.close()
+        self.judges.close()
+        self.after()
+
+
+def paired(candidates: Cell, judges: Cell, after: Callable[[], None], required: frozenset[str] = REQUIRED) -> Pair:
+    """Two cells that are starting, once both serve; raises CellLost where a required layer does not hold."""
+    judged = judges.hello()
+    layers = tuple(layer for layer in candidates.hello() if layer in judged)
+    missing = required - set(layers)
+    if missing:
+        raise CellLost(f"isolation does not hold here: {', '.join(sorted(missing))}")
+    return Pair(candidates, judges, layers, after)
 
 
 def wait_for(cells: tuple[Cell, ...], deadline: float) -> None:

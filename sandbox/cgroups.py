@@ -20,7 +20,8 @@ class Account:
     def __init__(self, folders: dict[str, Path]) -> None:
         self._folders = folders
         """By controller, ``memory`` and ``pids``; on version 2 they are the same folder."""
-        self._oom_file = folders["memory"] / ("memory.events" if self._unified else "memory.oom_control")
+        self.oom_file = str(folders["memory"] / ("memory.events" if self._unified else "memory.oom_control"))
+        """Where the kernel counts what it ended for want of memory."""
 
     @property
     def _unified(self) -> bool:
@@ -45,11 +46,6 @@ class Account:
         else:
             _limit_first_version(memory, memory_bytes)
         (self._folders["pids"] / "pids.max").write_text(str(PROCESSES))
-
-    def oom_kills(self) -> int:
-        """How many processes of this account the kernel ended for want of memory."""
-        fields = dict(line.split() for line in self._oom_file.read_text().splitlines())
-        return int(fields.get("oom_kill", 0))
 
     def remove(self) -> None:
         """Remove the groups; the kernel lets go of an ended process a moment after it is reaped."""

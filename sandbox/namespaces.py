@@ -9,15 +9,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from .cell import Cell, CellLost
+from .cell import Cell, CellLost, Pair, paired
 from .cgroups import Account, open_account
 
-START_S = 60.0
-"""How long a cell may take to say hello on a machine that is busy with other things."""
 TMP_BYTES, TMP_FILES = 64 << 20, 4096
 CELL_OVERHEAD_MB = 96
 """Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
@@ -25,14 +22,6 @@ _HERE = Path(__file__).parent
 LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # noqa: S108
 """All a candidate sees of the environment: nothing of the user's, and the same order of sets everywhere."""
-LAYERS = (
-    "user, pid, mount, net, ipc, uts and cgroup namespaces",
-    "read-only root",
-    "no capabilities",
-    "no new privileges",
-    "seccomp",
-    "rlimits",
-)
 
 
 class NamespaceCell(Cell):
@@ -64,14 +53,15 @@ class NamespaceCell(Cell):
             self.account.add(self._process.pid)
         self.send(
             {
+                "kind": "namespaces",
                 "link": link.fileno(),
+                "oom_files": [self.account.oom_file] if self.account is not None else [],
                 "root": str(self._root),
                 "tmp_bytes": TMP_BYTES,
                 "tmp_files": TMP_FILES,
                 **readable_paths(),
             }
         )
-        self.receive(time.monotonic() + START_S)
 
     def fileno(self) -> int:
         """The pipe from the fork server."""
@@ -84,10 +74,6 @@ class NamespaceCell(Cell):
         view = memoryview(chunk)
         while view:
             view = view[os.write(self._to.fileno(), view) :]
-
-    def oom_kills(self) -> int:
-        """As the cell's control group counts them."""
-        return self.account.oom_kills() if self.account is not None else 0
 
     def set_memory(self, megabytes: int) -> None:
         """Set the cell's control group, fork server included."""
@@ -129,14 +115,16 @@ def readable_paths() -> dict[str, Any]:
     return {"readable": readable, "links": links}
 
 
-def open_pair() -> tuple[Cell, Cell, tuple[str, ...]]:
-    """A cell for candidates, one for judges, linked; and the layers in force. Raises CellLost or OSError."""
+def open_pair() -> Pair:
+    """A pair of cells in namespaces; raises CellLost or OSError."""
     ours, theirs = socket.socketpair()
+    cells: list[NamespaceCell] = []
     with ours, theirs:
-        candidates = NamespaceCell(ours)
         try:
-            judges = NamespaceCell(theirs)
+            for link in (ours, theirs):
+                cells.append(NamespaceCell(link))
+            return paired(cells[0], cells[1], lambda: None)
         except (CellLost, OSError):
-            candidates.close()
+            for cell in cells:
+                cell.close()
             raise
-    return candidates, judges, LAYERS + ((candidates.account.name,) if candidates.account else ())

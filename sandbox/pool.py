@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Literal, Self
 
 from . import namespaces
-from .cell import CellLost
+from .cell import CellLost, Pair
 from .job import Job, Result, SandboxUnavailable, Verdict
-from .worker import Pair, Worker
+from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
 AHEAD = 4

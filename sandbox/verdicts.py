@@ -26,9 +26,9 @@ class Decision:
     detail: str = ""
 
 
-def by_the_kernel(report: Report, limits: Limits, oom: bool) -> Decision | None:
+def by_the_kernel(report: Report, limits: Limits) -> Decision | None:
     """A verdict that the kernel's facts alone decide; None where the candidate kept to every limit."""
-    if oom:
+    if report["oom"]:
         return Decision(Verdict.MEMORY_LIMIT, detail="the kernel ended it for want of memory")
     if report["reason"] == "output":
         return Decision(Verdict.OUTPUT_LIMIT, detail=f"printed more than {limits.output_bytes} bytes")

@@ -7,14 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from .cell import Cell, CellLost, wait_for
+from .cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
 from .inside.values import Untellable, parse, to_wire
 from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
 from .verdicts import Decision, Note, Report, by_the_kernel, of_calls, of_ending
-
-Pair = tuple[Cell, Cell, tuple[str, ...]]
-"""A cell for candidates, one for judges, and the layers of isolation in force."""
 
 GRACE = 1.5
 """A run may use this many times its CPU before it is ended, so that one slowed down by its neighbours can be told."""
@@ -42,8 +39,7 @@ class Worker:
     def close(self) -> None:
         """End the cells."""
         if self._pair is not None:
-            for cell in self._pair[:2]:
-                cell.close()
+            self._pair.close()
         self._pair = None
 
     def judge(self, job: Job) -> Result:
@@ -55,14 +51,14 @@ class Worker:
         except (CellLost, OSError, Untellable) as error:
             self.close()
             result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
-        layers = self._pair[2] if self._pair is not None else ()
+        layers = self._pair.layers if self._pair is not None else ()
         wall = time.monotonic() - started
         return replace(result, backend=self._backend, layers=layers, tag=job.tag, wall_s=wall)
 
     def _cells(self) -> tuple[Cell, Cell]:
         if self._pair is None:
             raise CellLost("no cells are open")
-        return self._pair[0], self._pair[1]
+        return self._pair.candidates, self._pair.judges
 
     def _judge(self, job: Job) -> Result:
         candidates, _ = self._cells()
@@ -80,14 +76,12 @@ class Worker:
     def _judge_calls(self, job: Job, test: Check | Asserts | Calls) -> Result:
         """Candidate and judge side by side, talking to each other over a channel of their own."""
         candidates, judges = self._cells()
-        oom_before = candidates.oom_kills()
         self._task += 1
         setup = test.setup if isinstance(test, Asserts) else ""
         judges.send(self._judgement(job.limits, _tell_test(test), linked=True))
         candidates.send(self._run_of(job, "serve", setup=setup))
         report, note = self._both_reports(job.limits)
-        oom = candidates.oom_kills() > oom_before
-        decision = by_the_kernel(report, job.limits, oom) or of_calls(_note_of(note), report)
+        decision = by_the_kernel(report, job.limits) or of_calls(_note_of(note), report)
         return _result(decision, [report])
 
     def _both_reports(self, limits: Limits) -> tuple[Report, Report]:
@@ -108,8 +102,8 @@ class Worker:
         return message
 
     def _judge_program(self, job: Job) -> Result:
-        report, oom = self._run_alone(job, "")
-        decision = by_the_kernel(report, job.limits, oom)
+        report = self._run_alone(job, "")
+        decision = by_the_kernel(report, job.limits)
         if decision is None:
             ending = _ending_of(report)
             came_to_end = "ready" in ending and report["status"] == 0
@@ -120,9 +114,9 @@ class Worker:
         """Case after case, each in a process of its own, until one fails."""
         reports: list[Report] = []
         for number, (stdin, expected) in enumerate(test.cases, 1):
-            report, oom = self._run_alone(job, stdin)
+            report = self._run_alone(job, stdin)
             reports.append(report)
-            decision = by_the_kernel(report, job.limits, oom) or self._of_output(job, test, stdin, expected, report)
+            decision = by_the_kernel(report, job.limits) or self._of_output(job, test, stdin, expected, report)
             if sum(each["cpu_s"] for each in reports) > job.limits.deadline_s:
                 decision = Decision(Verdict.TIME_LIMIT, detail="the whole problem's deadline")
             if decision.verdict is not Verdict.PASSED:
@@ -147,15 +141,13 @@ class Worker:
         judgement = self._own(judges.receive(time.monotonic() + limits.cpu_s * HARD_WALL + REPORT_S))
         return of_calls(_note_of(judgement or {}), {})
 
-    def _run_alone(self, job: Job, stdin: str) -> tuple[Report, bool]:
-        """Run a whole program once: the report, and whether the kernel ended it for want of memory."""
+    def _run_alone(self, job: Job, stdin: str) -> Report:
+        """Run a whole program once."""
         candidates, _ = self._cells()
-        oom_before = candidates.oom_kills()
         self._task += 1
         candidates.send(self._run_of(job, "whole", stdin=stdin))
         deadline = time.monotonic() + job.limits.cpu_s * HARD_WALL + REPORT_S
-        report = self._own(candidates.receive(deadline)) or {}
-        return report, candidates.oom_kills() > oom_before
+        return self._own(candidates.receive(deadline)) or {}
 
     def _run_of(self, job: Job, mode: str, stdin: str = "", setup: str = "") -> dict[str, Any]:
         limits = _tell_limits(job.limits)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import candidate, child, frames, judge, kernel, seccomp
+from . import candidate, child, frames, judge, kernel, layers, scratch
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = (
@@ -53,6 +53,8 @@ class Cell:
     link: socket.socket
     proc: int | None
     """A descriptor of a /proc of this pid namespace, where there is one."""
+    oom_file: int | None
+    """A descriptor of the file in which the kernel counts what it ended for want of memory, where there is one."""
     count_processes: bool
     """Whether RLIMIT_NPROC counts this cell alone."""
     filtered: bool
@@ -70,11 +72,14 @@ class ForkServer:
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         for name in PRELOADED:
             importlib.import_module(name)
+        held = layers.before_filter()
         if self._cell.filtered:
-            seccomp.install()  # once, for ourselves and all we fork: the kernel compiles it each time
+            held += layers.bind()  # once, for ourselves and all we fork: the kernel compiles the filter each time
         gc.disable()  # a child that collected would touch, and so copy, every page of ours
         gc.freeze()
-        self._report({"hello": os.getpid()})
+        if self._cell.oom_file is not None:
+            held.append("memory account")
+        self._report({"layers": [*held, "rlimits"]})
         while (frame := frames.read_frame(self._cell.control_in, frames.CONTROL_LIMIT)) is not None:
             task = json.loads(frame)
             if "end" in task:
@@ -142,6 +147,7 @@ class ForkServer:
         stdin = _spool(task.get("stdin", ""))
         out, out_end = os.pipe()
         err, err_end = os.pipe()
+        oom_before = self._oom_kills()
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
@@ -150,7 +156,8 @@ class ForkServer:
             os.close(fd)
         read = {"stdout": out, "stderr": err} | notes
         streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
-        return self._see_to_end(Child(pid, started, streams), limits, task["id"])
+        report, hung_up = self._see_to_end(Child(pid, started, streams), limits, task["id"])
+        return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe()}, hung_up
 
     def _be_child(self, limits: dict[str, Any], wanted: dict[int, int], body: Callable[[], None]) -> None:
         """The child's whole life; whatever escapes it ends with exit status 70."""
@@ -177,6 +184,12 @@ class ForkServer:
         texts = {name: text.decode("utf-8", "replace") for name, text in kept.items()}
         report = asdict(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
         return report | {"note": note.decode("utf-8", "replace")}, watch.hung_up
+
+    def _oom_kills(self) -> int:
+        if self._cell.oom_file is None:
+            return 0
+        fields = os.pread(self._cell.oom_file, 1000, 0).split()
+        return int(fields[fields.index(b"oom_kill") + 1]) if b"oom_kill" in fields else 0
 
 
 def _cap(stream: str, limits: dict[str, Any]) -> int:

@@ -19,6 +19,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_
 
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_MOUNT_SETATTR = 442
+_SYS_CAPGET = {"x86_64": 125, "aarch64": 90}
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CPUCLOCK_SCHED = 2
@@ -87,6 +88,14 @@ def drop_capabilities() -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     nothing = (ctypes.c_uint32 * 6)()
     _check(_LIBC.syscall(_SYS_CAPSET[os.uname().machine], header, nothing), "capset")
+
+
+def effective_capabilities() -> int:
+    """The capabilities in force for this process, as a bit set."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    _check(_LIBC.syscall(_SYS_CAPGET[os.uname().machine], header, sets), "capget")
+    return int(sets[0]) | int(sets[3]) << 32
 
 
 def cpu_seconds(pid: int) -> float:

@@ -97,10 +97,14 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioprio_set": (251, 30),
     "migrate_pages": (256, 238),
     "move_pages": (279, 239),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
     "mbind": (237, 235),
     "set_mempolicy": (238, 237),
 }
-"""Calls that would change how the fork server next to the candidate is run, and new programs."""
+"""New programs, what would change how the fork server is run, and memory that would outlive the candidate."""
 
 _CLONE, _CLONE3, _PRLIMIT = (56, 220), (435, 435), (302, 261)
 _NEW_NAMESPACES = 0x7E020000

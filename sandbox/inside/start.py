@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
+from pathlib import Path
 from typing import Any
 
 from . import forkserver, frames, isolate
 
-_CONTROL_IN, _CONTROL_OUT = 200, 201
+_CONTROL_IN, _CONTROL_OUT, _OOM_FILE = 200, 201, 202
+LINK_WAIT_S = 60.0
 
 
 def main() -> None:
@@ -28,14 +31,63 @@ def main() -> None:
 
 
 def _serve(config: dict[str, Any]) -> None:
-    link = socket.socket(fileno=config["link"])
-    proc = isolate.enter(config)
+    oom_file = _keep_open(config["oom_files"])
+    match config["kind"]:
+        case "namespaces":
+            link, proc = socket.socket(fileno=config["link"]), isolate.enter(config)
+        case "container":
+            link, proc = _link_by_name(config["link"], listen=config["listen"]), _open_folder("/proc")
+        case "process":
+            os.chdir(config["folder"])
+            link, proc = socket.socket(fileno=config["link"]), _open_folder("/proc")
+        case kind:
+            raise forkserver.CellError(f"a cell cannot be of kind {kind}")
     cell = forkserver.Cell(
         control_in=_CONTROL_IN,
         control_out=_CONTROL_OUT,
         link=link,
         proc=proc,
-        count_processes=True,
-        filtered=True,
+        oom_file=oom_file,
+        count_processes=config["kind"] == "namespaces",
+        filtered=config["kind"] != "process",
     )
     forkserver.ForkServer(cell).serve()
+
+
+def _keep_open(paths: list[str]) -> int | None:
+    """A descriptor of the kernel's out-of-memory counter, the first that is there, before it goes out of sight."""
+    there = [path for path in paths if Path(path).exists()]
+    if not there:
+        return None
+    fd = os.open(there[0], os.O_RDONLY)
+    os.dup2(fd, _OOM_FILE, inheritable=False)
+    os.close(fd)
+    return _OOM_FILE
+
+
+def _open_folder(path: str) -> int | None:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY) if Path(path).is_dir() else None
+
+
+def _link_by_name(path: str, listen: bool) -> socket.socket:
+    """The link between two containers, over a socket file in a folder they share; the name is gone once both have it."""
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(LINK_WAIT_S)
+    if listen:
+        with link:
+            link.bind(path)
+            link.listen(1)
+            peer, _ = link.accept()
+        Path(path).unlink()
+        peer.setblocking(True)
+        return peer
+    deadline = time.monotonic() + LINK_WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            link.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            time.sleep(0.01)  # the other container is still starting, and nothing tells when it will have
+            continue
+        link.setblocking(True)
+        return link
+    raise forkserver.CellError("the judges' container did not open the link")
