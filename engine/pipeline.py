@@ -144,6 +144,12 @@ class _Engine:
             raise
         except Diverged as error:
             return self._end("failed", str(error))
+        except OSError as error:
+            fault = EnvironmentFault(
+                f"{error.filename or self._folder}: {error.strerror}; mend it, then resume the run"
+            )
+            self._end("failed", str(fault))
+            raise fault from error
         except Exception as error:  # the boundary of a run: the others go on, the whole story is in its log
             log = self._folder / "log"
             with log.open("a", encoding="utf-8") as file:

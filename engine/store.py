@@ -193,10 +193,13 @@ class Writer:
 
     def phase(self, kind: str, position: int, round_: int) -> None:
         """A phase (``eval``, ``ntp``, ``estep``, ``mstep``, ``rlvr``) begins at the present step."""
-        place = {"run": self.run, "first_step": self.step, "kind": kind, "position": position, "round": round_}
         self.flush()
         # A resumed run enters a phase again: it began where it began.
-        self._write(lambda: self._db["phases"].insert({**place, "started": time.time()}, ignore=True))
+        insert = (
+            "INSERT OR IGNORE INTO phases (run, first_step, kind, position, round, started) VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        row = [self.run, self.step, kind, position, round_, time.time()]
+        self._write(lambda: self._db.conn.execute(insert, row))
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record numbers at the present step."""
