@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
 from ra3tui.screens.polling import PollingScreen
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from engine.store import Reader
 
 Row = dict[str, Any]
-FIXED = {"arm": 8, "after": 12, "suite": 15, "n": 6}
-COSTS = {"trained": 7, "generated": 9, "time": 6}
+COSTS = {"trained": 7, "sampled": 7, "time": 6}
+NARROWEST, WIDEST = 11, 41
+WIDEST_WORD = 18
 EMPTY = "No arm of this launch has been evaluated yet; rows come as they are"
 
 
@@ -30,7 +32,8 @@ class CompareScreen(PollingScreen[list[Row]]):
 
     HELP = """
 # Compare
-pass@k of every evaluation with its interval over problems, on a scale from 0 to 1, and what the arm had cost by
+pass@k of every evaluation with its interval over problems, in per cent and
+on a scale from 0 to 1, and what the arm had cost by
 then (evaluations left out). Intervals that overlap widely are no difference.
 """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", "Back")]
@@ -64,13 +67,15 @@ then (evaluations left out). Intervals that overlap widely are no difference.
         self._paint()
 
     def _paint(self) -> None:
+        suites = sorted({f"{row['suite']}, {row['problems']} problems, {row['n']} samples each" for row in self._rows})
+        self.query_one("#title", Static).update(Content(f"Arms of launch {self._launch} · {' · '.join(suites)}"))
         ks = sorted({k for row in self._rows for k in row["pass"]})
+        widths = _columns(self._rows, ks, self.size.width, several=len(suites) > 1)
         table = self.query_one(LiveTable)
-        scale = _scale(self.size.width, len(ks))
-        if (columns := _columns(ks, scale)) != self._columns:
-            table.set_columns(columns)
-            self._columns = columns
-        table.set_rows({f"{row['run']}:{i}": _cells(row, ks, scale) for i, row in enumerate(self._rows)})
+        if widths != self._columns:
+            table.set_columns(widths)
+            self._columns = widths
+        table.set_rows({f"{row['run']}:{i}": _cells(row, widths) for i, row in enumerate(self._rows)})
 
     def watch_trouble(self, trouble: str) -> None:
         """Say what is wrong with the store."""
@@ -84,32 +89,31 @@ then (evaluations left out). Intervals that overlap widely are no difference.
         await self.run_action(f"app.show_run({run!r})")
 
 
-def _scale(width: int, count: int) -> int:
-    """Cells of an interval, so that the table fills ``width``."""
-    widths = [*FIXED.values(), *COSTS.values(), *([6, 0] * count)]
-    return max(9, min(41, (width - 2 - sum(widths) - 2 * len(widths)) // max(1, count)))
-
-
-def _columns(ks: list[int], scale: int) -> dict[str, int]:
-    passes: dict[str, int] = {}
+def _columns(rows: list[Row], ks: list[int], room: int, *, several: bool) -> dict[str, int]:
+    """Widths by label; the intervals are drawn where there is room for it."""
+    words = ("arm", "after", "suite") if several else ("arm", "after")
+    widths = {word: min(WIDEST_WORD, max([len(word), *(len(row[word]) for row in rows)])) for word in words}
     for k in ks:
-        passes |= {f"pass@{k}": 6, f"0{f'@{k}':^{scale - 2}}1": scale}
-    return {**FIXED, **passes, **COSTS}
+        widths |= {f"pass@{k}": 6, f"range@{k}": 7}
+    widths |= COSTS
+    left = (room - 2 - sum(widths.values()) - 2 * len(widths)) // max(1, len(ks)) - 2
+    drawn = {f"0{f'@{k}':^{min(left, WIDEST) - 2}}1": min(left, WIDEST) for k in ks} if left >= NARROWEST else {}
+    return widths | drawn
 
 
-def _cells(row: Row, ks: list[int], scale: int) -> Cells:
-    passes = []
-    for k in ks:
-        found = row["pass"].get(k)
-        passes.append(Text(figures.share(found["value"]) if found else figures.EMPTY, justify="right", style="bold"))
-        passes.append(Text(interval(found["value"], found["low"], found["high"], scale) if found else ""))
-    return (
-        Text(row["arm"], style="bold"),
-        Text(row["after"]),
-        Text(row["suite"]),
-        Text(f"{row['problems']}/{row['n']}", justify="right"),
-        *passes,
-        Text(figures.count(row["tokens_trained"]), justify="right"),
-        Text(figures.count(row["tokens_generated"]), justify="right"),
-        Text(figures.duration(row["seconds"]), justify="right"),
-    )
+def _cells(row: Row, widths: dict[str, int]) -> Cells:
+    cells = {
+        "arm": Text(row["arm"], style="bold"),
+        "after": Text(row["after"]),
+        "suite": Text(row["suite"]),
+        "trained": Text(figures.count(row["tokens_trained"]), justify="right"),
+        "sampled": Text(figures.count(row["tokens_generated"]), justify="right"),
+        "time": Text(figures.duration(row["seconds"]), justify="right"),
+    }
+    for k, found in row["pass"].items():
+        cells[f"pass@{k}"] = Text(figures.share(found["value"]), justify="right", style="bold")
+        cells[f"range@{k}"] = Text(f"{100 * found['low']:.0f} - {100 * found['high']:.0f}", justify="right")
+        for label, width in widths.items():
+            if f"@{k} " in label:
+                cells[label] = Text(interval(found["value"], found["low"], found["high"], width))
+    return tuple(cells.get(label, Text()) for label in widths)

@@ -79,6 +79,8 @@ closed meanwhile.
     @work
     async def _list_recipes(self) -> None:
         recipes = await asyncio.to_thread(_shipped)
+        if not self.is_attached:
+            return
         options = self.query_one(OptionList)
         for name, description in recipes.items():
             text = Content.assemble((name, "bold"), "\n", (description, "$foreground 60%"))
@@ -108,7 +110,9 @@ closed meanwhile.
         chosen = options.highlighted_option.id if options.highlighted_option else None
         named = self.query_one("#file", Input).value.strip() or chosen
         if named:
-            self.recipe, self.fault = await asyncio.to_thread(_load, named, self.query_one("#overrides", Input).value)
+            found = await asyncio.to_thread(_load, named, self.query_one("#overrides", Input).value)
+            if self.is_attached:
+                self.recipe, self.fault = found
 
     def watch_recipe(self, recipe: Recipe | None) -> None:
         """Show it in full; a recipe that is not sound leaves the last one that was, dim."""

@@ -70,5 +70,7 @@ class PollingScreen(Screen[None], Generic[News]):
         except Unreadable as trouble:
             self.trouble = str(trouble)
             return False
+        if not self.is_attached:  # left while it was read
+            return False
         self.trouble = ""
         return self.show(news)

@@ -48,14 +48,14 @@ a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         *(Binding(str(i + 1), f"tab('{tab}')", tab.title(), show=False) for i, tab in enumerate(TABS)),
-        Binding("left_square_bracket", "arm(-1)", "Prev arm", key_display="["),
-        Binding("right_square_bracket", "arm(1)", "Next arm", key_display="]"),
-        Binding("c", "compare", "Compare"),
-        Binding("p", "pick", "Charts"),
-        Binding("e", "smooth", "Smooth"),
-        Binding("l", "log", "Log y"),
         Binding("s", "stop", "Stop"),
         Binding("r", "resume", "Resume"),
+        Binding("c", "compare", "Compare"),
+        Binding("left_square_bracket", "arm(-1)", "Previous arm", show=False),
+        Binding("right_square_bracket", "arm(1)", "Arm", key_display="[ ]"),
+        Binding("p", "pick", "Charts"),
+        Binding("e", "smooth", "Smooth"),
+        Binding("l", "log", "Log"),
     ]
 
     def __init__(self, shelf: Shelf, run: str) -> None:
@@ -130,7 +130,8 @@ a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with 
             lines = await self.shelf.read(lambda reader: reader.trace_lines(event.trace_id))
         except Unreadable as trouble:
             self.trouble = str(trouble)
-        else:
+            return
+        if self.is_attached:
             self.query_one(LatentPanel).lines = tuple(lines)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:

@@ -69,6 +69,8 @@ class SampleScreen(Screen[None]):
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error")
             return
+        if not self.is_attached:
+            return
         if sample is None:
             self.notify("no sample further on")
         else:

@@ -53,14 +53,14 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
     def compose(self) -> ComposeResult:
         """What it is, its lines, its prompt."""
         yield Static(id="head", classes="head")
-        with ScrollableContainer():
+        with ScrollableContainer(id="trace"):
             yield Static(id="prompt")
             yield Static(id="lines")
         yield Footer()
 
     def on_mount(self) -> None:
         """Read it."""
-        self.query_one(ScrollableContainer).focus()
+        self.query_one("#trace").focus()
         self._load("id = ?", "id")
 
     @work(exclusive=True)
@@ -75,6 +75,8 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error")
             return
+        if not self.is_attached:
+            return
         if found is None:
             self.notify("no trace further on")
         else:
@@ -88,7 +90,7 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
     def watch_found(self) -> None:
         """Paint another trace."""
         self._paint()
-        self.query_one(ScrollableContainer).scroll_home(animate=False)
+        self.query_one("#trace").scroll_home(animate=False)
 
     def on_resize(self) -> None:
         """Fewer figures on a narrow terminal."""

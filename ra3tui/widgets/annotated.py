@@ -76,7 +76,9 @@ def _latent_row(lines: Sequence[Row], segment: Segment, columns: Sequence[Column
     indent = _indent(lines[segment.start])
     comment = str(segment.latent).strip()
     comment = comment if comment.startswith("#") else f"# {comment}"
-    return Content.assemble((margin, "bold"), (f" ╭ {indent}", f"${tint}"), (comment, f"bold $text-{tint}"))
+    return Content.assemble(
+        (margin, "bold"), (f" ╭ {indent}", f"${tint}"), (comment, f"bold $text-{tint} on ${tint} 15%")
+    )
 
 
 def _gutter(segment: Segment, i: int, tint: str) -> tuple[str, str]:

@@ -97,7 +97,8 @@ class Chart(Widget, can_focus=True):
         told = self._told()
         if self.log_scale:
             told = f"log  {told}"
-        key = f" {self.key}"
+        room = width - len(told) - 2
+        key = f" {self.key}" if len(self.key) <= room else f" {self.key[: max(0, room - 1)]}…"
         return [Piece(key, "title"), Piece(f"{told:>{max(1, width - len(key))}}", "figure")]
 
     def _told(self) -> str:

@@ -24,8 +24,8 @@ class LatentPanel(Vertical):
     """A list of traces over one of them; posts `Chosen` for the trace whose lines it wants."""
 
     DEFAULT_CSS = """
-    LatentPanel > FollowTable { height: 2fr; }
-    LatentPanel > ScrollableContainer { height: 3fr; border-top: solid $panel; }
+    LatentPanel > #traces { height: 2fr; }
+    LatentPanel > #trace { height: 3fr; border-top: solid $panel; }
     LatentPanel #code { width: auto; height: auto; }
     """
 
@@ -46,7 +46,7 @@ class LatentPanel(Vertical):
     def compose(self) -> ComposeResult:
         """The list and the code."""
         yield FollowTable(id="traces")
-        with ScrollableContainer(can_focus=False):
+        with ScrollableContainer(id="trace", can_focus=False):
             yield Static(id="code")
 
     def on_mount(self) -> None:
@@ -69,7 +69,7 @@ class LatentPanel(Vertical):
     def watch_lines(self, lines: tuple[Row, ...]) -> None:
         """Another trace's code."""
         self.query_one("#code", Static).update(annotate(lines, COMPACT))
-        self.query_one(ScrollableContainer).scroll_home(animate=False)
+        self.query_one("#trace").scroll_home(animate=False)
 
     def on_data_table_row_highlighted(self, event: FollowTable.RowHighlighted) -> None:
         """Want its lines."""

@@ -20,7 +20,9 @@ STAGE_MARKS = {"done": "✓", "running": "▶", "failed": "✗", "stopped": "■
 class RunHeader(Static):
     """Status, name, arms of the launch; progress, step, ETA, tokens; the stages in order."""
 
-    DEFAULT_CSS = "RunHeader { height: auto; padding: 0 1; background: $panel; }"
+    DEFAULT_CSS = (
+        "RunHeader { height: 3; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }"
+    )
     news: reactive[RunNews | None] = reactive(None, always_update=True)
     """What was read last."""
 
@@ -46,14 +48,10 @@ def _how_far(news: RunNews) -> Content:
     fraction = 1.0 if row["status"] == "done" else row["progress"]
     trained = sum(stage["tokens_trained"] for stage in news.stages)
     generated = sum(stage["tokens_generated"] for stage in news.stages)
-    seconds = (row["ended"] or time.time()) - row["started"] if row["started"] else None
     told = [
         f"step {row['step']}",
         f"ETA {figures.duration(row['eta_s'])}" if row["status"] == "running" else "",
-        f"{figures.count(trained)} trained",
-        f"{figures.count(generated)} generated",
-        row["device"] or "",
-        figures.duration(seconds),
+        f"{figures.count(trained)} tokens trained, {figures.count(generated)} sampled",
     ]
     bar = figures.bar(fraction, 16)
     percent = "  ?%" if fraction is None else f"{100 * fraction:3.0f}%"
@@ -65,4 +63,7 @@ def _stages(news: RunNews) -> Content:
     if news.row["error"]:
         return Content.styled(f"✗ {news.row['error'].splitlines()[-1]}", "$text-error")
     chain = " → ".join(f"{stage['kind']} {STAGE_MARKS.get(stage['status'], '◌')}" for stage in news.stages)
-    return Content.styled(chain or "no stage yet", "$foreground 60%")
+    row = news.row
+    seconds = (row["ended"] or time.time()) - row["started"] if row["started"] else None
+    told = [chain or "no stage yet", row["device"] or "", figures.duration(seconds) if seconds else ""]
+    return Content.styled(" · ".join(word for word in told if word), "$foreground 60%")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LAUNCH = "launch:"
 WIDE = {"run": 18, "status": 10, "stage": 8, "step": 6, "progress": 13, "ETA": 7, "pass@1": 6}
 WIDE |= {"loss": 19, "device": 6, "age": 6}
-NARROW = {"run": 17, "status": 9, "stage": 5, "progress": 9, "ETA": 6, "pass@1": 6, "loss": 12}
+NARROW = {"run": 17, "status": 9, "stage": 6, "progress": 9, "ETA": 6, "pass@1": 6, "loss": 12}
 WIDE_FROM = 118
 
 
@@ -130,10 +130,9 @@ def _run_cells(summary: RunSummary, widths: dict[str, int], theme: dict[str, str
         "status": text(status, STATUSES.get(status, UNKNOWN), theme),
         "stage": Text(row["stage"] or ""),
         "step": Text(figures.count(row["step"]), justify="right"),
-        "progress": Text.assemble(
-            (figures.bar(fraction, widths["progress"] - 5), accent),
-            "" if fraction is None else f" {100 * fraction:3.0f}%",
-        ),
+        "progress": Text.assemble((figures.bar(fraction, widths["progress"] - 5), accent), f" {100 * fraction:3.0f}%")
+        if fraction is not None
+        else Text(),
         "ETA": Text(figures.duration(row["eta_s"]) if status == "running" else "", justify="right"),
         "pass@1": Text(figures.share(summary.best), justify="right"),
         "loss": Text(f"{figures.number(summary.loss):>6} {spark}") if summary.loss is not None else Text(),
