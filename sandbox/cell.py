@@ -12,7 +12,6 @@ from typing import Any
 
 from .inside.frames import HEADER, FrameBuffer, FrameError
 
-
 START_S = 60.0
 """How long a cell may take to say hello on a machine that is busy with other things."""
 REQUIRED = frozenset(
@@ -54,6 +53,11 @@ class Cell(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the cell and everything in it; may be called twice."""
+
+    @property
+    def accounts_memory(self) -> bool:
+        """Whether the kernel holds the whole cell to its memory, or only each process to its address space."""
+        return True
 
     def set_memory(self, megabytes: int) -> None:  # noqa: B027  # most cells have no account to set
         """Set the memory of the whole cell, where the backend accounts for it."""

@@ -18,12 +18,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .cell import START_S, Cell, CellLost, Pair, paired
-from .namespaces import CELL_OVERHEAD_MB, TMP_BYTES, TMP_FILES
+from .image import IMAGE
+from .local import CELL_OVERHEAD_MB, ENVIRONMENT
+from .namespaces import TMP_BYTES, TMP_FILES
 
 if TYPE_CHECKING:
     import docker
 
-IMAGE = "ra3-sandbox"
 LABEL = "ra3.sandbox"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _PIDS = 256
@@ -44,7 +45,7 @@ class RawSocket(Protocol):
 
 
 def hosts() -> list[str]:
-    """The engines to use: ``DOCKER_HOST``, a comma between several, else those of ``DOCKER_CONTEXT``, else the local one."""
+    """The engines to use: ``DOCKER_HOST`` (commas between several), else ``DOCKER_CONTEXT``, else the local one."""
     named = os.environ.get("DOCKER_HOST", "")
     if named:
         return [host.strip() for host in named.split(",") if host.strip()]
@@ -180,7 +181,7 @@ def _container(client: docker.APIClient, folder: str, listen: bool) -> dict[str,
         tmpfs={"/tmp": f"rw,noexec,nosuid,nodev,size={TMP_BYTES},nr_inodes={TMP_FILES},mode=1777"},  # noqa: S108
         ulimits=[Ulimit(name="nofile", soft=4096, hard=4096), Ulimit(name="core", soft=0, hard=0)],
         log_config=LogConfig(type="none"),
-        binds={folder: {"bind": "/link", "mode": "rw" if listen else "ro"}},
+        binds={folder: {"bind": "/link", "mode": "rw,nocopy" if listen else "ro,nocopy"}},
     )
     return {
         "image": IMAGE,
@@ -189,7 +190,7 @@ def _container(client: docker.APIClient, folder: str, listen: bool) -> dict[str,
         "user": "65534:65534",
         "working_dir": "/tmp",  # noqa: S108
         "stdin_open": True,
-        "environment": {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "HOME": "/tmp"},  # noqa: S108
+        "environment": ENVIRONMENT,
         "labels": {LABEL: str(os.getpid())},
         "host_config": host_config,
         "network_disabled": True,

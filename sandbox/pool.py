@@ -10,12 +10,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Literal, Self
 
-from . import namespaces
+from . import docker_engine, namespaces, process
 from .cell import CellLost, Pair
 from .job import Job, Result, SandboxUnavailable, Verdict
 from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
+_ISOLATING: tuple[Backend, ...] = ("namespaces", "docker")
+_OPENERS: dict[Backend, Callable[[], Callable[[], Pair]]] = {
+    "namespaces": lambda: namespaces.open_pair,
+    "docker": docker_engine.opener,
+    "process": lambda: process.open_pair,
+}
 AHEAD = 4
 """Jobs taken from the caller's iterable ahead of the result it waits for, per worker."""
 
@@ -80,9 +86,11 @@ def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandb
 
     Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is one a core by default.
     """
-    if backend not in ("auto", "namespaces"):
-        raise SandboxUnavailable(f"the {backend} backend is not built in: use namespaces")
-    try:
-        return Sandbox("namespaces", namespaces.open_pair, workers or os.cpu_count() or 1)
-    except (CellLost, OSError) as error:
-        raise SandboxUnavailable(f"namespaces: {error}") from error
+    failures = []
+    for name in _ISOLATING if backend == "auto" else (backend,):
+        try:
+            return Sandbox(name, _OPENERS[name](), workers or os.cpu_count() or 1)
+        except (CellLost, OSError) as error:
+            failures.append(f"{name}: {error}")
+    mend = "`ra3 sandbox check` tries every backend; `--backend process` runs without isolation"
+    raise SandboxUnavailable(f"{'; '.join(failures)} ({mend})")

@@ -150,7 +150,7 @@ class Worker:
         return self._own(candidates.receive(deadline)) or {}
 
     def _run_of(self, job: Job, mode: str, stdin: str = "", setup: str = "") -> dict[str, Any]:
-        limits = _tell_limits(job.limits)
+        limits = _tell_limits(job.limits, self._cells()[0].accounts_memory)
         return {
             "id": self._task,
             "mode": mode,
@@ -162,17 +162,19 @@ class Worker:
 
     def _judgement(self, limits: Limits, test: dict[str, Any], linked: bool) -> dict[str, Any]:
         """The judge waits for its candidate, so it may sit idle for as long as that may run."""
-        told = _tell_limits(limits)
+        told = _tell_limits(limits, self._cells()[1].accounts_memory)
         told["idle_s"] = told["wall_s"] = told["wall_s"] * 1.5
         return {"id": self._task, "test": test, "linked": linked, "limits": told}
 
 
-def _tell_limits(limits: Limits) -> dict[str, Any]:
+def _tell_limits(limits: Limits, accounted: bool) -> dict[str, Any]:
+    """As the fork server sets them. Where memory is accounted for, the address space only stops one huge claim."""
+    address_mb = 2 * limits.memory_mb + 1024 if accounted else limits.memory_mb
     return {
         "kill_cpu_s": limits.cpu_s * GRACE,
         "idle_s": limits.cpu_s * limits.wall_factor,
         "wall_s": limits.cpu_s * HARD_WALL,
-        "address_bytes": (2 * limits.memory_mb + 1024) << 20,
+        "address_bytes": address_mb << 20,
         "output_bytes": limits.output_bytes,
         "processes": limits.processes,
         "open_files": limits.open_files,

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import candidate, child, frames, judge, kernel, layers, scratch
+from . import candidate, child, frames, judge, kernel, layers, scratch, seccomp
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = (
@@ -57,7 +57,6 @@ class Cell:
     """A descriptor of the file in which the kernel counts what it ended for want of memory, where there is one."""
     count_processes: bool
     """Whether RLIMIT_NPROC counts this cell alone."""
-    filtered: bool
 
 
 class ForkServer:
@@ -65,16 +64,17 @@ class ForkServer:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
+        self._is_init = os.getpid() == 1
 
     def serve(self) -> None:
         """Say hello, then one task after the other."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # as init it cannot be interrupted then
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         for name in PRELOADED:
             importlib.import_module(name)
         held = layers.before_filter()
-        if self._cell.filtered:
-            held += layers.bind()  # once, for ourselves and all we fork: the kernel compiles the filter each time
+        held += layers.bind()  # once, for ourselves and all we fork: the kernel compiles the filter each time
         gc.disable()  # a child that collected would touch, and so copy, every page of ours
         gc.freeze()
         if self._cell.oom_file is not None:
@@ -163,6 +163,8 @@ class ForkServer:
         """The child's whole life; whatever escapes it ends with exit status 70."""
         try:
             child.confine(limits, self._cell.proc, wanted)
+            if not self._is_init:
+                seccomp.install(seccomp.no_signals(os.uname().machine))
             body()
             os._exit(0)
         except BaseException:

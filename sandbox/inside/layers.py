@@ -28,7 +28,7 @@ def before_filter() -> list[str]:
 
 def bind() -> list[str]:
     """Install the system-call filter on this process, for good, and try it; the layers it adds."""
-    seccomp.install()
+    seccomp.install(seccomp.instructions(os.uname().machine))
     pid = os.fork()
     if pid == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

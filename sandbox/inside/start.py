@@ -49,7 +49,6 @@ def _serve(config: dict[str, Any]) -> None:
         proc=proc,
         oom_file=oom_file,
         count_processes=config["kind"] == "namespaces",
-        filtered=config["kind"] != "process",
     )
     forkserver.ForkServer(cell).serve()
 
@@ -70,7 +69,7 @@ def _open_folder(path: str) -> int | None:
 
 
 def _link_by_name(path: str, listen: bool) -> socket.socket:
-    """The link between two containers, over a socket file in a folder they share; the name is gone once both have it."""
+    """The link between two containers, over a socket file in a folder they share; its name goes once both have it."""
     link = socket.socket(socket.AF_UNIX)
     link.settimeout(LINK_WAIT_S)
     if listen:

@@ -9,6 +9,7 @@ import select
 import signal
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from . import frames, kernel
@@ -183,17 +184,23 @@ class Ending:
     """One of them was ended by the system-call filter."""
 
 
+def _strike() -> None:
+    own = os.getpid()
+    victims = [-1] if own == 1 else Path(f"/proc/{own}/task/{own}/children").read_text().split()
+    for victim in victims:
+        with contextlib.suppress(ProcessLookupError):  # it had ended
+            os.kill(int(victim), signal.SIGKILL)
+
+
 def end_all(child: Child) -> Ending:
     """Kill the child and every process it left, reap them all.
 
-    As init of a pid namespace a signal to -1 reaches all and only them; elsewhere the child's session is what can be
-    reached.
+    As init of a pid namespace a signal to -1 reaches all and only them. Elsewhere the fork server adopts the orphans
+    of its children, and strikes at its children until there are none.
     """
-    alone = os.getpid() == 1
     ending = Ending()
-    with contextlib.suppress(ProcessLookupError):  # it had ended, alone
-        os.kill(-1, signal.SIGKILL) if alone else os.killpg(child.pid, signal.SIGKILL)
     while True:
+        _strike()
         try:
             pid, status, usage = os.wait4(-1, 0)
         except ChildProcessError:

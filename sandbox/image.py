@@ -1,0 +1,126 @@
+"""The docker backend's image: from the Dockerfile beside this module, or out of this machine's own interpreter."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cell import CellLost
+
+if TYPE_CHECKING:
+    import docker
+
+IMAGE = "ra3-sandbox"
+_HERE = Path(__file__).parent
+_LEFT_OUT = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "ensurepip",
+    "lib2to3",
+}
+_SHARED_OBJECT = re.compile(r"(?:=> )?(/\S+) \(0x")
+
+Tell = Callable[[str], None]
+"""Where progress goes, a line at a time."""
+
+
+def build(client: docker.APIClient, tell: Tell) -> str:
+    """Build from the Dockerfile; its base image comes from a registry. Returns the image's id, raises CellLost."""
+    from docker.errors import DockerException  # noqa: PLC0415  # docker is asked for only where it is used
+
+    try:
+        for line in client.build(path=str(_HERE), tag=IMAGE, rm=True, decode=True):
+            if "error" in line:
+                mend = "a machine that reaches no registry builds with --from-host"
+                raise CellLost(f"the image was not built: {line['error'].strip()} ({mend})")
+            if line.get("stream", "").strip():
+                tell(line["stream"].strip())
+        return str(client.inspect_image(IMAGE)["Id"])
+    except DockerException as error:
+        raise CellLost(f"the image was not built: {error}") from error
+
+
+def build_from_host(client: docker.APIClient, tell: Tell) -> str:
+    """Import the running interpreter, its library and what it loads as an image; no registry is asked."""
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    with tempfile.TemporaryFile() as packed:
+        count = _pack(packed)
+        tell(f"{count} files of {sys.version.split()[0]}, {packed.tell() / 1e6:.0f} MB")
+        packed.seek(0)
+        try:
+            client.import_image_from_data(packed, repository=IMAGE, tag="latest")
+            return str(client.inspect_image(IMAGE)["Id"])
+        except DockerException as error:
+            raise CellLost(f"the image was not imported: {error}") from error
+
+
+def _pack(packed: io.BufferedRandom | io.IOBase) -> int:
+    """Write the image's root as a tar archive; returns how many files it has."""
+    count = 0
+    with tarfile.open(fileobj=packed, mode="w") as archive:  # type: ignore[call-overload]  # any binary file will do
+        for path, name in _files():
+            archive.add(path, arcname=name, recursive=False, filter=_anonymous)
+            count += 1
+        for folder in ("tmp", "link", "proc", "dev", "sys", "etc"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        shortcut = tarfile.TarInfo("usr/bin/python3")
+        shortcut.type, shortcut.linkname = tarfile.SYMTYPE, str(_interpreter())
+        if str(_interpreter()) != "/usr/bin/python3":
+            archive.addfile(shortcut)
+    return count
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mode |= 0o444 | (0o111 if entry.mode & 0o100 else 0)
+    return entry
+
+
+def _interpreter() -> Path:
+    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+
+
+def _files() -> Iterator[tuple[Path, str]]:
+    """What goes in: (path here, name there)."""
+    library = Path(sysconfig.get_path("stdlib"))
+    interpreter = _interpreter()
+    modules = sorted(path for path in library.rglob("*") if path.is_file() and not _LEFT_OUT & set(path.parts))
+    objects = {interpreter, *(path for path in modules if path.suffix == ".so")}
+    yield interpreter, str(interpreter)
+    for path in modules:
+        yield path, str(path)
+    for path in sorted(_shared_objects(objects)):
+        yield path.resolve(), str(path)
+    for path in sorted((_HERE / "inside").glob("*.py")):
+        yield path, f"sandbox/inside/{path.name}"
+
+
+def _shared_objects(objects: set[Path]) -> set[Path]:
+    """What the loader maps for these, itself included; raises CellLost where no ``ldd`` says."""
+    try:
+        told = subprocess.run(
+            ["ldd", *map(str, sorted(objects))],  # wherever the system keeps it
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise CellLost(f"`ldd`, which tells what the interpreter needs, does not run: {error}") from error
+    return {Path(found) for found in _SHARED_OBJECT.findall(told.stdout)}

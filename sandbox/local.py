@@ -1,0 +1,114 @@
+"""A cell that is a child process on this machine, spoken to over pipes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from .cell import REQUIRED, Cell, CellLost, Pair, paired
+from .cgroups import Account, open_account
+
+CELL_OVERHEAD_MB = 96
+"""Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
+_HERE = Path(__file__).parent
+_LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # noqa: S108
+"""All a candidate sees of the environment: nothing of the user's, and the same order of sets everywhere."""
+
+
+class LocalCell(Cell):
+    """A fork server that this process starts."""
+
+    required = REQUIRED
+    """The layers without which the cell is not to be used."""
+
+    def __init__(self, link: socket.socket) -> None:
+        super().__init__()
+        self.account = _open_account_if_allowed()
+        self._process = subprocess.Popen(
+            [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[link.fileno()],
+            env=ENVIRONMENT,
+            bufsize=0,
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise CellLost("the cell was started without pipes")
+        self._to, self._from = self._process.stdin, self._process.stdout
+        try:
+            self._begin(link)
+        except (CellLost, OSError):
+            self.close()
+            raise
+
+    @abstractmethod
+    def configuration(self) -> dict[str, Any]:
+        """What the cell is to become."""
+
+    def _begin(self, link: socket.socket) -> None:
+        """Into its account first, so that nothing it starts can be outside."""
+        oom_files = []
+        if self.account is not None:
+            self.account.add(self._process.pid)
+            oom_files.append(self.account.oom_file)
+        self.send({"link": link.fileno(), "oom_files": oom_files, **self.configuration()})
+
+    @property
+    def accounts_memory(self) -> bool:
+        """Whether a control group holds the cell to its memory."""
+        return self.account is not None
+
+    def fileno(self) -> int:
+        """The pipe from the fork server."""
+        return self._from.fileno()
+
+    def _read(self) -> bytes:
+        return os.read(self._from.fileno(), 1 << 16)
+
+    def _write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self._to.fileno(), view) :]
+
+    def set_memory(self, megabytes: int) -> None:
+        """Set the cell's control group, fork server included."""
+        if self.account is not None:
+            self.account.limit(megabytes + CELL_OVERHEAD_MB << 20)
+
+    def close(self) -> None:
+        """Hang up and kill: with the launcher dies init, and with init all of a pid namespace."""
+        self._to.close()
+        self._process.kill()
+        self._process.wait()
+        self._from.close()
+        if self.account is not None:
+            self.account.remove()
+
+
+def _open_account_if_allowed() -> Account | None:
+    """The cell's account; None where this user may make no control group, as a result's layers then say."""
+    try:
+        return open_account()
+    except (OSError, KeyError):
+        return None
+
+
+def open_linked(kind: type[LocalCell]) -> Pair:
+    """A pair of cells of one kind; raises CellLost or OSError."""
+    ours, theirs = socket.socketpair()
+    cells: list[LocalCell] = []
+    with ours, theirs:
+        try:
+            for link in (ours, theirs):
+                cells.append(kind(link))
+            return paired(cells[0], cells[1], lambda: None, kind.required)
+        except (CellLost, OSError):
+            for cell in cells:
+                cell.close()
+            raise
