@@ -175,11 +175,22 @@ def load_policy(spec: str, *, revision: str | None = None, dtype: str = "float32
     loaded = load_model(spec, revision=revision, dtype=dtype)
     # Source code may spell "<|endoftext|>"; it must not turn into the control token.
     loaded.tokenizer.backend_tokenizer.encode_special_tokens = True
-    policy = Policy(loaded.model.to(_device(device)).eval(), loaded.tokenizer, spec)
+    policy = Policy(_own_memory(loaded.model.to(_device(device)).eval()), loaded.tokenizer, spec)
     _check_round_trip(policy)
     _check_attention(policy)
     _check_head(policy)
     return policy
+
+
+def _own_memory(model: Any) -> Any:
+    """`model` with each weight in memory of its own.
+
+    Weights mapped from a file lie where the file has them, and matrix products round otherwise on unaligned memory: a
+    resumed run would not give the bits of one that was never interrupted.
+    """
+    for weight in model.parameters():
+        weight.data = weight.data.clone()
+    return model
 
 
 def _device(name: str) -> torch.device:
