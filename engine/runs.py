@@ -162,6 +162,9 @@ def start_detached(home: Path, runs: Sequence[str], log: Path) -> int:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
+    for run in runs:  # so that a run still queued is seen to be lost when this process ends without a word
+        with Writer(home, run) as writer:
+            writer.update_run(pid=process.pid, host=os.uname().nodename)
     # A long-lived parent must reap it, or a dead engine would look alive as a zombie.
     threading.Thread(target=process.wait, name=f"reap {process.pid}", daemon=True).start()
     return process.pid

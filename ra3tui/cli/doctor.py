@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -63,6 +64,7 @@ def examine(home: Path) -> Iterator[Check]:
     yield _folder("home", home)
     yield _cache()
     yield _devices()
+    yield from _sandboxes()
 
 
 def _packages() -> Iterator[Check]:
@@ -121,11 +123,33 @@ def _devices() -> Check:
     return Check("devices", True, True, ", ".join([*names, "cpu"]))
 
 
+def _sandboxes() -> Iterator[Check]:
+    """Each backend that isolates, tried on a program; one of them is needed to judge anything."""
+    found = {backend: _try_sandbox(backend) for backend in ("namespaces", "docker")}
+    for backend, (works, told) in found.items():
+        yield Check(f"sandbox {backend}", works, False, told)
+    working = [backend for backend, (works, _) in found.items() if works]
+    yield Check("sandbox", bool(working), True, ", ".join(working) or "no backend works here: see the lines above")
+
+
+def _try_sandbox(backend: Literal["namespaces", "docker"]) -> tuple[bool, str]:
+    from sandbox import Calls, Job, SandboxUnavailable, Verdict, open_sandbox
+
+    job = Job("def double(x):\n    return 2 * x\n", Calls("double", (((21,), 42),)))
+    try:
+        with open_sandbox(backend, workers=1) as box:
+            (result,) = box.judge([job])
+    except SandboxUnavailable as error:
+        return False, str(error)
+    works = result.verdict is Verdict.PASSED
+    return works, ", ".join(result.layers) if works else f"{result.verdict}: {result.detail}"
+
+
 def _print(checks: list[Check]) -> None:
     from rich import box
     from rich.table import Table
 
     table = Table("", "what", "found", box=box.SIMPLE_HEAD, pad_edge=False)
     for check in checks:
-        table.add_row("ok" if check.ok else ("MISSING" if check.needed else "low"), check.name, check.found)
+        table.add_row("ok" if check.ok else ("MISSING" if check.needed else "no"), check.name, check.found)
     stdout().print(table)

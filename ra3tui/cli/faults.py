@@ -50,6 +50,8 @@ def _exit_for(error: Exception) -> Exit | None:
         return Exit.USAGE
     if isinstance(error, EnvironmentFault):
         return Exit.ENVIRONMENT
+    if "sandbox" not in sys.modules:  # what was never imported cannot have been raised
+        return None
     from sandbox import SandboxUnavailable
 
     return Exit.SANDBOX if isinstance(error, SandboxUnavailable) else None

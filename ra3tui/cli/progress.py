@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.progress import Listener, Progress
-from ra3tui.cli.options import count, printable, stderr, talk
+from ra3tui.cli.options import count, duration, printable, stderr, talk
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
 _LINE_SECONDS = 10.0  # at most one line of a phase in this time
 
@@ -24,12 +25,14 @@ def watched() -> Iterator[Listener]:
     if not sys.stderr.isatty():
         yield Lines()
         return
-    bars = _bars()
-    with bars:
-        yield Bars(bars)
+    with make_bars(stderr()) as bars:
+        shown = Bars(bars)
+        yield shown
+        shown.close()
 
 
-def _bars() -> RichProgress:
+def make_bars(console: Console) -> RichProgress:
+    """Empty bars on ``console``, for `Bars` to fill."""
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
@@ -41,39 +44,53 @@ def _bars() -> RichProgress:
         TextColumn("eta"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=stderr(),
+        console=console,
     )
 
 
 class Bars:
-    """A bar a phase; bars of earlier phases stay where they ended."""
+    """The bars of the phase at work, one a unit it counts; a phase that is over becomes a line above them."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
-        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._phase: tuple[str, str] | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def progress(self, progress: Progress) -> None:
         """Move the phase's bar on."""
-        key = (progress.run, progress.phase)
-        if key not in self._tasks or self._restarted(self._tasks[key], progress):
-            title = f"{progress.arm} {progress.phase}"
-            self._tasks[key] = self._bars.add_task(title, total=progress.total, amount="", note="")
-        self._bars.update(
-            self._tasks[key],
-            completed=progress.done,
-            total=progress.total,
-            amount=_amount(progress),
-            note=progress.note,
-        )
+        phase = (progress.run, progress.phase)
+        if phase != self._phase:
+            self.close()
+            self._phase = phase
+        if progress.unit not in self._tasks:
+            title = f"{progress.run} {progress.arm} {progress.phase}"
+            self._tasks[progress.unit] = self._bars.add_task(title, total=progress.total, amount="", note="")
+        task = self._tasks[progress.unit]
+        if progress.done < self._bar(task).completed:  # the next update's samples: the clock starts again too
+            self._bars.reset(task)
+        amount, note = _amount(progress), progress.note
+        self._bars.update(task, completed=progress.done, total=progress.total, amount=amount, note=note)
 
     def event(self, run: str, level: str, message: str) -> None:
         """Print it above the bars."""
-        self._bars.console.print(_event_line(run, level, message), soft_wrap=True)
+        self._bars.console.print(_event_line(run, level, message), soft_wrap=True, markup=False)
 
-    def _restarted(self, task: TaskID, progress: Progress) -> bool:
-        """A later stage of the same name: the arm's second ``eval``."""
-        bar = next(bar for bar in self._bars.tasks if bar.id == task)
-        return bar.finished and progress.done < progress.total
+    def close(self) -> None:
+        """The phase is over: its bars give way to lines that stay."""
+        for task in self._tasks.values():
+            bar = self._bar(task)
+            told = [
+                bar.description,
+                str(bar.fields["amount"]),
+                duration(bar.finished_time or bar.elapsed),
+                str(bar.fields["note"]),
+            ]
+            self._bars.console.print("  ".join(part for part in told if part), soft_wrap=True, markup=False)
+            self._bars.remove_task(task)
+        self._tasks.clear()
+
+    def _bar(self, task: TaskID) -> Task:
+        return next(bar for bar in self._bars.tasks if bar.id == task)
 
 
 class Lines:
@@ -81,16 +98,19 @@ class Lines:
 
     def __init__(self) -> None:
         self._phase: tuple[str, str] | None = None
-        self._ended = False
-        self._told = 0.0
+        self._told: dict[str, float] = {}
+        self._ended: set[str] = set()
 
     def progress(self, progress: Progress) -> None:
-        """Tell of it, unless a line of the same phase was just told."""
-        phase, ended = (progress.run, progress.phase), progress.done >= progress.total
-        news = phase != self._phase or ended != self._ended
-        if not news and (ended or time.monotonic() - self._told < _LINE_SECONDS):
+        """Tell of it, unless a line of the same phase and unit was just told."""
+        phase, unit = (progress.run, progress.phase), progress.unit
+        if phase != self._phase:
+            self._phase, self._told, self._ended = phase, {}, set()
+        ends = progress.done >= progress.total and unit not in self._ended
+        if unit in self._told and not ends and time.monotonic() - self._told[unit] < _LINE_SECONDS:
             return
-        self._phase, self._ended, self._told = phase, ended, time.monotonic()
+        self._told[unit] = time.monotonic()
+        self._ended |= {unit} if ends else set()
         note = f"  {progress.note}" if progress.note else ""
         talk(f"{progress.run} {progress.arm} {progress.phase}: {_amount(progress)}{note}")
 

@@ -166,12 +166,15 @@ def test_only_a_living_engine_of_this_host_is_terminated(tmp_path: Path, planned
         assert not terminate(row)
 
 
-def test_a_detached_engine_is_a_session_of_its_own_that_writes_its_log(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    pid = start_detached(tmp_path, ["nosuch"], log)
+def test_a_detached_engine_is_a_session_of_its_own_that_writes_its_log(tmp_path: Path, planned: Plan) -> None:
+    run, log = planned.runs[0].id, tmp_path / "log"
+    mark(tmp_path, run, config="{}")
+    pid = start_detached(tmp_path, [run], log)
     assert os.getsid(pid) == pid != os.getsid(0)
     (reaper,) = [thread for thread in threading.enumerate() if thread.name == f"reap {pid}"]
-    reaper.join()  # the engine ends by itself: there is no such run
-    assert log.read_text(encoding="utf-8")
+    reaper.join()  # the engine ends by itself: that is no recipe
+    assert "validation error" in log.read_text(encoding="utf-8")
     with pytest.raises(ProcessLookupError):  # and is no zombie
         os.kill(pid, 0)
+    with closing(Reader(tmp_path)) as reader:
+        assert reader.run(run)["status"] == "lost"
