@@ -51,6 +51,10 @@ class Cell(ABC):
         """Send all of it; raises OSError."""
 
     @abstractmethod
+    def abort(self) -> None:
+        """Make whoever waits for the cell see it end; may be called from another thread."""
+
+    @abstractmethod
     def close(self) -> None:
         """End the cell and everything in it; may be called twice."""
 
@@ -114,6 +118,11 @@ class Pair:
     """The layers of isolation that hold in both."""
     after: Callable[[], None]
     """What to tidy up when both are closed."""
+
+    def abort(self) -> None:
+        """End what runs in them, from another thread; `close` is still due."""
+        self.candidates.abort()
+        self.judges.abort()
 
     def close(self) -> None:
         """End both cells."""

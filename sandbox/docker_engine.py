@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import select
+import socket
 import struct
 import time
 import uuid
@@ -41,6 +42,7 @@ class RawSocket(Protocol):
     def recv(self, size: int, /) -> bytes: ...  # noqa: D102
     def sendall(self, chunk: bytes, /) -> None: ...  # noqa: D102
     def fileno(self) -> int: ...  # noqa: D102
+    def shutdown(self, how: int, /) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
@@ -150,6 +152,11 @@ class DockerCell(Cell):
         except DockerException as error:
             raise CellLost(f"the engine does not set a container's memory: {error}") from error
         self._memory_mb = megabytes
+
+    def abort(self) -> None:
+        """Shut the attached streams: the fork server, hung up on, ends with its container."""
+        with contextlib.suppress(OSError):  # it had ended
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Remove the container; an engine that is gone has nothing left to remove."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from .cell import CellLost
 
@@ -48,7 +47,7 @@ def build(client: docker.APIClient, tell: Tell) -> str:
                 raise CellLost(f"the image was not built: {line['error'].strip()} ({mend})")
             if line.get("stream", "").strip():
                 tell(line["stream"].strip())
-        return str(client.inspect_image(IMAGE)["Id"])
+        return _identity(client)
     except DockerException as error:
         raise CellLost(f"the image was not built: {error}") from error
 
@@ -63,15 +62,20 @@ def build_from_host(client: docker.APIClient, tell: Tell) -> str:
         packed.seek(0)
         try:
             client.import_image_from_data(packed, repository=IMAGE, tag="latest")
-            return str(client.inspect_image(IMAGE)["Id"])
+            return _identity(client)
         except DockerException as error:
             raise CellLost(f"the image was not imported: {error}") from error
 
 
-def _pack(packed: io.BufferedRandom | io.IOBase) -> int:
+def _identity(client: docker.APIClient) -> str:
+    inspect: Callable[[str], dict[str, Any]] = client.inspect_image
+    return str(inspect(IMAGE)["Id"])
+
+
+def _pack(packed: IO[bytes]) -> int:
     """Write the image's root as a tar archive; returns how many files it has."""
     count = 0
-    with tarfile.open(fileobj=packed, mode="w") as archive:  # type: ignore[call-overload]  # any binary file will do
+    with tarfile.open(fileobj=packed, mode="w") as archive:
         for path, name in _files():
             archive.add(path, arcname=name, recursive=False, filter=_anonymous)
             count += 1

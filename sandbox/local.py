@@ -81,6 +81,10 @@ class LocalCell(Cell):
         if self.account is not None:
             self.account.limit(megabytes + CELL_OVERHEAD_MB << 20)
 
+    def abort(self) -> None:
+        """Kill: the pipe from the fork server ends then."""
+        self._process.kill()
+
     def close(self) -> None:
         """Hang up and kill: with the launcher dies init, and with init all of a pid namespace."""
         self._to.close()

@@ -1,74 +1,175 @@
-"""Workers behind one door: jobs in, results out in order."""
+"""Workers behind one door: jobs in, results out, no more of them in hand than there is work for."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Literal, Self
 
 from . import docker_engine, namespaces, process
 from .cell import CellLost, Pair
 from .job import Job, Result, SandboxUnavailable, Verdict
+from .turnstile import Turnstile
 from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
 _ISOLATING: tuple[Backend, ...] = ("namespaces", "docker")
-_OPENERS: dict[Backend, Callable[[], Callable[[], Pair]]] = {
+OPENERS: dict[Backend, Callable[[], Callable[[], Pair]]] = {
     "namespaces": lambda: namespaces.open_pair,
     "docker": docker_engine.opener,
     "process": lambda: process.open_pair,
 }
+"""What makes the opener of a backend's pairs of cells."""
 AHEAD = 4
-"""Jobs taken from the caller's iterable ahead of the result it waits for, per worker."""
+"""Jobs in hand per worker: enough that none waits for the caller, few enough that thousands cost no memory."""
+
+
+class _Ticket:
+    """A job in hand: its future, and the worker on it while there is one."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.cancelled = threading.Event()
+        self.worker: Worker | None = None
+        self.future: Future[Result] = Future()
+
+    def cancel(self) -> None:
+        """Never start it, or stop it where it is."""
+        self.cancelled.set()
+        if not self.future.cancel() and (worker := self.worker) is not None and not self.future.done():
+            worker.abort()
 
 
 class Sandbox:
-    """A pool of workers. Use as a context manager."""
+    """A pool of workers. Use as a context manager; all of it may be used from several threads."""
 
     def __init__(self, backend: str, open_pair: Callable[[], Pair], workers: int) -> None:
         self.backend = backend
-        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._workers = [Worker(backend, open_pair) for _ in range(workers)]
         self._workers[0].start()
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        self._room = threading.BoundedSemaphore(AHEAD * workers)
+        self._turnstile = Turnstile()
+        self._in_hand: set[_Ticket] = set()
+        self._closing = threading.Event()
+
+    def submit(self, job: Job) -> Future[Result]:
+        """Hand in one job; waits while there are too many in hand already. Cancelling the future stops the job."""
+        return self._take(job).future
 
     def judge(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """Results in the order of the jobs, as they come; jobs are taken from the iterable only a little ahead."""
-        waiting: deque[Future[Result]] = deque()
+        """Results in the order of the jobs, as they come; jobs are taken from the iterable only a little ahead.
+
+        Closing the iterator early cancels what is in hand of it.
+        """
+        waiting: deque[_Ticket] = deque()
         try:
             for job in jobs:
-                waiting.append(self._threads.submit(self._judge_one, job))
+                waiting.append(self._take(job))
                 if len(waiting) >= AHEAD * len(self._workers):
-                    yield waiting.popleft().result()
+                    yield waiting.popleft().future.result()
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft().future.result()
         finally:
-            for future in waiting:
-                future.cancel()
+            for ticket in waiting:
+                ticket.cancel()
 
-    def _judge_one(self, job: Job) -> Result:
-        """On any worker; where that one failed, once more on the next."""
-        result = self._on_a_worker(job)
-        if result.verdict is Verdict.SANDBOX_ERROR:
-            result = self._on_a_worker(job)
+    def judge_as_they_come(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Result]]:
+        """Pairs of a job's number and its result, whichever is ready first."""
+        waiting: dict[Future[Result], tuple[int, _Ticket]] = {}
+        try:
+            for number, job in enumerate(jobs):
+                ticket = self._take(job)
+                waiting[ticket.future] = (number, ticket)
+                while len(waiting) >= AHEAD * len(self._workers):
+                    yield from _done_of(waiting)
+            while waiting:
+                yield from _done_of(waiting)
+        finally:
+            for _, ticket in waiting.values():
+                ticket.cancel()
+
+    async def stream(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Result]:
+        """As `judge`, for a caller in an event loop, which stays free meanwhile."""
+        waiting: deque[_Ticket] = deque()
+        try:
+            async for job in _each(jobs):
+                waiting.append(await asyncio.to_thread(self._take, job))
+                if len(waiting) >= AHEAD * len(self._workers):
+                    yield await asyncio.wrap_future(waiting.popleft().future)
+            while waiting:
+                yield await asyncio.wrap_future(waiting.popleft().future)
+        finally:
+            for ticket in waiting:
+                ticket.cancel()
+
+    def _take(self, job: Job) -> _Ticket:
+        if self._closing.is_set():
+            raise SandboxUnavailable("the sandbox is closed")
+        self._room.acquire()
+        ticket = _Ticket(job)
+        self._in_hand.add(ticket)
+        ticket.future.add_done_callback(lambda _: self._give_back(ticket))
+        self._threads.submit(self._see_to, ticket)
+        return ticket
+
+    def _give_back(self, ticket: _Ticket) -> None:
+        self._in_hand.discard(ticket)
+        self._room.release()
+        if ticket.future.cancelled():
+            ticket.cancel()
+
+    def _see_to(self, ticket: _Ticket) -> None:
+        if not ticket.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._judge_one(ticket)
+        except BaseException as error:
+            ticket.future.set_exception(error)
+            raise
+        ticket.future.set_result(result)
+
+    def _judge_one(self, ticket: _Ticket) -> Result:
+        """Beside others first; alone, where they may have decided it; once more, where the sandbox itself failed."""
+        with self._turnstile.together():
+            result, suspect = self._on_a_worker(ticket)
+        if result.verdict is Verdict.SANDBOX_ERROR and not self._given_up(ticket):
+            with self._turnstile.together():
+                result, suspect = self._on_a_worker(ticket, revive=True)
+        if suspect and not self._given_up(ticket):
+            with self._turnstile.alone():
+                result, _ = self._on_a_worker(ticket)
         return result
 
-    def _on_a_worker(self, job: Job) -> Result:
+    def _given_up(self, ticket: _Ticket) -> bool:
+        return ticket.cancelled.is_set() or self._closing.is_set()
+
+    def _on_a_worker(self, ticket: _Ticket, revive: bool = False) -> tuple[Result, bool]:
         worker = self._idle.get()
+        ticket.worker = worker
         try:
-            return worker.judge(job)
+            if revive:
+                worker.revive(self._closing)
+            return worker.judge(ticket.job)
         finally:
+            ticket.worker = None
             self._idle.put(worker)
 
     def close(self) -> None:
-        """Let the jobs in hand end, then end every worker."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Cancel what is in hand and end every worker."""
+        self._closing.set()
+        for ticket in list(self._in_hand):
+            ticket.cancel()
+        self._threads.shutdown(wait=True, cancel_futures=False)
         for worker in self._workers:
             worker.close()
 
@@ -81,6 +182,21 @@ class Sandbox:
         self.close()
 
 
+def _done_of(waiting: dict[Future[Result], tuple[int, _Ticket]]) -> Iterator[tuple[int, Result]]:
+    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+        number, _ = waiting.pop(future)
+        yield number, future.result()
+
+
+async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            yield job
+    else:
+        for job in jobs:
+            yield job
+
+
 def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandbox:
     """A sandbox on the named backend; ``auto`` takes the first that works here and isolates.
 
@@ -89,8 +205,8 @@ def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandb
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:
-            return Sandbox(name, _OPENERS[name](), workers or os.cpu_count() or 1)
+            return Sandbox(name, OPENERS[name](), workers or os.cpu_count() or 1)
         except (CellLost, OSError) as error:
             failures.append(f"{name}: {error}")
-    mend = "`ra3 sandbox check` tries every backend; `--backend process` runs without isolation"
+    mend = "`ra3 sandbox check` tries every backend and says what each needs"
     raise SandboxUnavailable(f"{'; '.join(failures)} ({mend})")

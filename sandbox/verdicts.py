@@ -24,6 +24,8 @@ class Decision:
     verdict: Verdict
     failed_test: str | None = None
     detail: str = ""
+    suspect: bool = False
+    """Whether neighbours on a busy machine may have led to it: then it is to be found out alone."""
 
 
 def by_the_kernel(report: Report, limits: Limits) -> Decision | None:
@@ -33,10 +35,25 @@ def by_the_kernel(report: Report, limits: Limits) -> Decision | None:
     if report["reason"] == "output":
         return Decision(Verdict.OUTPUT_LIMIT, detail=f"printed more than {limits.output_bytes} bytes")
     if report["reason"] in ("cpu", "idle", "wall") or report["cpu_s"] > limits.cpu_s:
-        return Decision(Verdict.TIME_LIMIT, detail=f"{report['reason']}: {report['cpu_s']:.2f} s of CPU")
+        # A run that was ended for its CPU had half as much again as it may use. One that came to its end in between
+        # may have been slowed down, and one that is over its wall time may never have been let run.
+        close = report["reason"] not in ("cpu", "idle")
+        detail = f"{report['cpu_s']:.2f} s of CPU in {report['wall_s']:.2f} s"
+        return Decision(Verdict.TIME_LIMIT, detail=detail, suspect=close)
     if report["blocked"] and report["reason"] == "exit" and _signal(report) == signal.SIGSYS:
         return Decision(Verdict.FORBIDDEN, detail="a blocked system call")
     return None
+
+
+def of_silence(judgement: Report) -> Decision:
+    """The verdict where the judge itself did not come to its end: what it was given to chew on was the candidate's."""
+    if judgement["oom"]:
+        return Decision(Verdict.MEMORY_LIMIT, detail="in the judge, with the candidate's answers")
+    if judgement["reason"] in ("cpu", "idle", "wall"):
+        close = judgement["reason"] != "cpu"
+        return Decision(Verdict.TIME_LIMIT, detail="in the judge, with the candidate's answers", suspect=close)
+    trouble = judgement["stderr"][-300:]
+    return Decision(Verdict.SANDBOX_ERROR, detail=f"the judge ended without a word: {trouble}")
 
 
 def of_calls(note: Note, report: Report) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,12 +12,16 @@ from .cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
 from .inside.values import Untellable, parse, to_wire
 from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
-from .verdicts import Decision, Note, Report, by_the_kernel, of_calls, of_ending
+from .verdicts import Decision, Report, by_the_kernel, of_calls, of_ending, of_silence
 
 GRACE = 1.5
 """A run may use this many times its CPU before it is ended, so that one slowed down by its neighbours can be told."""
 HARD_WALL = 20.0
 """Wall seconds, per CPU second allowed, after which a run is ended whatever it did."""
+RECYCLE_AFTER = 2000
+"""Jobs that a pair of cells judges before it is replaced."""
+REVIVE_S = 60.0
+"""How long a backend that fails is waited for, so that no job is lost to an engine's restart."""
 REPORT_S = 30.0
 """How long a fork server may take to tell of a run that is over."""
 
@@ -27,14 +32,15 @@ class Worker:
     def __init__(self, backend: str, open_pair: Callable[[], Pair]) -> None:
         self._backend, self._open_pair = backend, open_pair
         self._pair: Pair | None = None
-        self._task = 0
-        self._memory_mb = 0
+        self._task = self._memory_mb = self._jobs = 0
+        self._soiled = False
 
     def start(self) -> None:
         """Open the cells now; raises CellLost or OSError where the backend does not work."""
         if self._pair is None:
             self._pair = self._open_pair()
-            self._memory_mb = 0
+            self._memory_mb = self._jobs = 0
+            self._soiled = False
 
     def close(self) -> None:
         """End the cells."""
@@ -42,28 +48,59 @@ class Worker:
             self._pair.close()
         self._pair = None
 
-    def judge(self, job: Job) -> Result:
-        """Judge one job; trouble of ours comes back as ``sandbox_error``, never as an exception."""
+    def revive(self, given_up: threading.Event) -> None:
+        """Start the cells, waiting for a backend that is just being restarted, but not for one that stays away."""
+        deadline = time.monotonic() + REVIVE_S
+        while time.monotonic() < deadline:
+            try:
+                return self.start()
+            except (CellLost, OSError):
+                if given_up.wait(0.5):
+                    return None
+        return None
+
+    def abort(self) -> None:
+        """Have the job in hand end as ``sandbox_error``; may be called from another thread."""
+        pair = self._pair
+        if pair is not None:
+            pair.abort()
+
+    def judge(self, job: Job) -> tuple[Result, bool]:
+        """Judge one job: the result, and whether it is to be found out again alone.
+
+        Trouble of ours comes back as ``sandbox_error``, never as an exception.
+        """
         started = time.monotonic()
+        suspect = False
         try:
             self.start()
-            result = self._judge(job)
-        except (CellLost, OSError, Untellable) as error:
+            decision, reports = self._judge(job)
+            result, suspect = _result(decision, reports), decision.suspect
+        except Untellable as error:
+            result = Result(Verdict.SANDBOX_ERROR, detail=f"the test has a value that cannot be told: {error}")
+        except (CellLost, OSError) as error:
             self.close()
             result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
         layers = self._pair.layers if self._pair is not None else ()
-        wall = time.monotonic() - started
-        return replace(result, backend=self._backend, layers=layers, tag=job.tag, wall_s=wall)
+        wall = round(time.monotonic() - started, 6)
+        self._recycle_if_due()
+        return replace(result, backend=self._backend, layers=layers, tag=job.tag, wall_s=wall), suspect
+
+    def _recycle_if_due(self) -> None:
+        """Fresh cells after many jobs, or after one that left something behind that resists removal."""
+        self._jobs += 1
+        if self._soiled or self._jobs >= RECYCLE_AFTER:
+            self.close()
 
     def _cells(self) -> tuple[Cell, Cell]:
         if self._pair is None:
             raise CellLost("no cells are open")
         return self._pair.candidates, self._pair.judges
 
-    def _judge(self, job: Job) -> Result:
-        candidates, _ = self._cells()
+    def _judge(self, job: Job) -> tuple[Decision, list[Report]]:
         if job.limits.memory_mb != self._memory_mb:
-            candidates.set_memory(job.limits.memory_mb)
+            for cell in self._cells():
+                cell.set_memory(job.limits.memory_mb)
             self._memory_mb = job.limits.memory_mb
         match job.test:
             case Stdio():
@@ -73,16 +110,18 @@ class Worker:
             case _:
                 return self._judge_calls(job, job.test)
 
-    def _judge_calls(self, job: Job, test: Check | Asserts | Calls) -> Result:
+    def _judge_calls(self, job: Job, test: Check | Asserts | Calls) -> tuple[Decision, list[Report]]:
         """Candidate and judge side by side, talking to each other over a channel of their own."""
         candidates, judges = self._cells()
         self._task += 1
         setup = test.setup if isinstance(test, Asserts) else ""
         judges.send(self._judgement(job.limits, _tell_test(test), linked=True))
         candidates.send(self._run_of(job, "serve", setup=setup))
-        report, note = self._both_reports(job.limits)
-        decision = by_the_kernel(report, job.limits) or of_calls(_note_of(note), report)
-        return _result(decision, [report])
+        report, judgement = self._both_reports(job.limits)
+        decision = by_the_kernel(report, job.limits) or _of_judgement(judgement, report)
+        if report["reason"] == "idle":
+            decision = replace(decision, suspect=not _was_waited_for(judgement, job.limits))
+        return decision, [report]
 
     def _both_reports(self, limits: Limits) -> tuple[Report, Report]:
         """What both fork servers tell; the candidate is stopped as soon as the judge is through with it."""
@@ -97,20 +136,22 @@ class Worker:
         return run, judgement
 
     def _own(self, message: dict[str, Any] | None) -> dict[str, Any] | None:
-        if message is not None and message.get("id") != self._task:
-            raise CellLost("the cell answered another task")
+        if message is not None:
+            if message.get("id") != self._task:
+                raise CellLost("the cell answered another task")
+            self._soiled = self._soiled or not message["clean"]
         return message
 
-    def _judge_program(self, job: Job) -> Result:
+    def _judge_program(self, job: Job) -> tuple[Decision, list[Report]]:
         report = self._run_alone(job, "")
         decision = by_the_kernel(report, job.limits)
         if decision is None:
             ending = _ending_of(report)
             came_to_end = "ready" in ending and report["status"] == 0
             decision = Decision(Verdict.PASSED) if came_to_end else of_ending(ending, report)
-        return _result(decision, [report])
+        return decision, [report]
 
-    def _judge_printing(self, job: Job, test: Stdio) -> Result:
+    def _judge_printing(self, job: Job, test: Stdio) -> tuple[Decision, list[Report]]:
         """Case after case, each in a process of its own, until one fails."""
         reports: list[Report] = []
         for number, (stdin, expected) in enumerate(test.cases, 1):
@@ -120,8 +161,8 @@ class Worker:
             if sum(each["cpu_s"] for each in reports) > job.limits.deadline_s:
                 decision = Decision(Verdict.TIME_LIMIT, detail="the whole problem's deadline")
             if decision.verdict is not Verdict.PASSED:
-                return _result(replace(decision, failed_test=f"case {number}"), reports)
-        return _result(Decision(Verdict.PASSED), reports)
+                return replace(decision, failed_test=f"case {number}"), reports
+        return Decision(Verdict.PASSED), reports
 
     def _of_output(self, job: Job, test: Stdio, stdin: str, expected: str, report: Report) -> Decision:
         if report["status"] != 0:
@@ -138,8 +179,8 @@ class Worker:
         self._task += 1
         test = {"kind": "checker", "source": source, "stdin": stdin, "expected": expected, "output": output}
         judges.send(self._judgement(limits, test, linked=False))
-        judgement = self._own(judges.receive(time.monotonic() + limits.cpu_s * HARD_WALL + REPORT_S))
-        return of_calls(_note_of(judgement or {}), {})
+        judgement = self._own(judges.receive(time.monotonic() + limits.cpu_s * HARD_WALL * 2 + REPORT_S))
+        return _of_judgement(judgement or {}, {})
 
     def _run_alone(self, job: Job, stdin: str) -> Report:
         """Run a whole program once."""
@@ -190,15 +231,15 @@ def _tell_test(test: Test) -> dict[str, Any]:
     return told | {"kind": type(test).__name__.lower()}
 
 
-def _note_of(judgement: Report) -> Note:
-    """What the judge said; where it said nothing, what became of it."""
-    if judgement["note"]:
-        note: Note = parse(judgement["note"].encode())
-        return note
-    return {
-        "outcome": "broken test",
-        "text": f"the judge ended without a word ({judgement['reason']}): {judgement['stderr'][-300:]}",
-    }
+def _of_judgement(judgement: Report, report: Report) -> Decision:
+    """What the judge said, or what its silence means."""
+    return of_calls(parse(judgement["note"].encode()), report) if judgement["note"] else of_silence(judgement)
+
+
+def _was_waited_for(judgement: Report, limits: Limits) -> bool:
+    """Whether one call alone slept for too long, and not the judge, between calls, for want of a processor."""
+    waited = parse(judgement["note"].encode()).get("waited_s", 0.0) if judgement["note"] else 0.0
+    return bool(waited >= 0.9 * limits.cpu_s * limits.wall_factor)
 
 
 def _ending_of(report: Report) -> dict[str, Any]:

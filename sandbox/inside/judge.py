@@ -11,6 +11,7 @@ import builtins
 import importlib
 import math
 import sys
+import time
 import types
 from typing import Any
 
@@ -35,6 +36,8 @@ class Line:
         """The exception that the last call ended in."""
         self.forged = False
         self.calls = 0
+        self.waited_s = 0.0
+        """Wall seconds for which the last message was waited for."""
 
     def wait_until_loaded(self) -> None:
         """Returns once the program is loaded; raises CandidateGone where it does not come so far."""
@@ -72,6 +75,7 @@ class Line:
 
     def _read(self) -> dict[str, Any]:
         """The next message; raises CandidateGone at the end of the channel or where there is no sense in it."""
+        began = time.monotonic()
         try:
             payload = frames.read_frame(self._channel, frames.ANSWER_LIMIT)
             if payload is not None:
@@ -83,6 +87,8 @@ class Line:
             self.forged = True
         except OSError:
             pass  # reset: the candidate was killed with our request unread
+        finally:
+            self.waited_s = time.monotonic() - began
         raise self._end({"forged": True} if self.forged else {"gone": True})
 
     def _end(self, ending: dict[str, Any]) -> CandidateGone:
@@ -143,7 +149,7 @@ def run(task: dict[str, Any], channel: int) -> dict[str, Any]:
         outcome = _failed(error, line)
     if line.ending is not None:  # a test that swallowed the end of its candidate has not passed
         outcome = {"outcome": "ended", "ending": line.ending}
-    return outcome | {"forged": line.forged, "calls": line.calls}
+    return outcome | {"forged": line.forged, "calls": line.calls, "waited_s": line.waited_s}
 
 
 def _failed(error: BaseException, line: Line) -> dict[str, Any]:
