@@ -11,7 +11,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
 from engine.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, draw
-from engine.kvcache import RaggedCache, Span, forward
+from engine.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.policy import Policy, Support
 from engine.sampler import Completion, Rollout, StopReason, annotate, chunk_mismatches, encode_trace, generate
 from engine.traces import Annotated, parse_trace
@@ -74,10 +74,11 @@ class TestGenerate:
         fresh = [generate(policy, [p], [s], max_new_tokens=12)[0] for s, p in enumerate([long, short, long, short])]
         assert [c.ids for c in refilled] == [c.ids for c in fresh]
 
-    def test_the_cache_grows_beyond_its_first_columns(self, policy: Policy) -> None:
-        prompt = (prompts()[3] * 12)[:600]
-        ours = generate(policy, [prompt, prompts()[2]], [0, 1], max_new_tokens=8, temperature=0.0)[0]
-        theirs = policy.model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=8, pad_token_id=0)
+    @pytest.mark.parametrize("length", [FIRST_COLUMNS - 4, 2 * FIRST_COLUMNS + 50])
+    def test_the_cache_grows_beyond_its_first_columns(self, policy: Policy, length: int) -> None:
+        prompt = (prompts()[3] * 12)[:length]
+        ours = generate(policy, [prompt, prompts()[2]], [0, 1], max_new_tokens=16, temperature=0.0)[0]
+        theirs = policy.model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=16, pad_token_id=0)
         assert ours.ids == theirs[0, len(prompt) :].tolist()
 
     def test_on_done_names_each_completion_once(self, policy: Policy) -> None:
