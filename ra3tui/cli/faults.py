@@ -38,7 +38,8 @@ def _told(error: Exception) -> Exit:
     code = _exit_for(error)
     if code is None:
         code = Exit.FAILED
-        typer.echo(f"ra3: internal fault: {type(error).__name__}: {error}; --debug shows where", err=True)
+        first = next(iter(str(error).splitlines()), "")
+        typer.echo(f"ra3: internal fault: {type(error).__name__}: {first}; --debug shows where", err=True)
     else:
         typer.echo(f"ra3: {error}", err=True)
     return code

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 _STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated")
 _EVAL_KEYS = ("after", "suite", "k", "value", "low", "high", "problems", "n", "masked", "step")
 _BASE = "base"  # what an evaluation comes after where no training did
-_LAST_EVENTS = 5
+_LAST_WARNINGS, _LAST_EVENTS = 20, 5
+_WORTH_SHOWING = """
+SELECT * FROM (SELECT * FROM events WHERE run = ? AND level <> 'info' ORDER BY id DESC LIMIT ?)
+UNION SELECT * FROM (SELECT * FROM events WHERE run = ? AND level = 'info' ORDER BY id DESC LIMIT ?) ORDER BY id
+"""
 _RUN_KEYS = ("id", "arm", "status", "stage", "step", "error")
 
 
@@ -136,14 +140,8 @@ def print_details(console: Console, reader: Reader, run: dict[str, Any]) -> None
     if metrics.row_count:
         console.print(f"{run['id']} {run['arm']}", style="bold")
         console.print(metrics)
-    for event in _worth_showing(reader.events(run["id"])):
+    for event in reader.rows(_WORTH_SHOWING, [run["id"], _LAST_WARNINGS, run["id"], _LAST_EVENTS]):
         console.print(event_line(run, event), soft_wrap=True)
-
-
-def _worth_showing(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every warning and error, and the last few of the others."""
-    last = {event["id"] for event in [e for e in events if e["level"] == "info"][-_LAST_EVENTS:]}
-    return [event for event in events if event["level"] != "info" or event["id"] in last]
 
 
 def event_line(run: dict[str, Any], event: dict[str, Any]) -> str:

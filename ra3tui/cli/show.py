@@ -6,6 +6,8 @@ from contextlib import closing
 
 from ra3tui.cli.options import HOME, AsJson, Home, Reference, print_json, stdout
 
+_ALL = -1  # no limit, to SQLite
+
 
 def show(reference: Reference = "@latest", as_json: AsJson = False, home: Home = HOME) -> None:
     """Show a run or a group: its stages, pass@k against the base, costs, newest metrics and events."""
@@ -16,7 +18,7 @@ def show(reference: Reference = "@latest", as_json: AsJson = False, home: Home =
     with closing(Reader(home)) as reader:
         runs = named(reader, reference)
         if as_json:
-            events = {run["id"]: reader.events(run["id"]) for run in runs}
+            events = {run["id"]: reader.events(run["id"], limit=_ALL) for run in runs}
             print_json({**group_report(reader, runs), "events": events})
             return
         console = stdout()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,12 +55,11 @@ class Follow:
 
     def catch_up(self) -> None:
         """Print every row since the last time."""
-        run, read = self.run["id"], self._reader
-        for event in self._behind("events", read.events(run, self._cursors["events"])):
+        for event in self._behind("events", self._reader.events):
             self._event(event)
-        for trace in self._behind("traces", read.traces(run, self._cursors["traces"])):
+        for trace in self._behind("traces", self._reader.traces):
             self._trace(trace)
-        for sample in self._behind("samples", read.samples(run, self._cursors["samples"])):
+        for sample in self._behind("samples", self._reader.samples):
             self._sample(sample)
         self._metrics()
 
@@ -69,9 +69,10 @@ class Follow:
         rows = self._reader.rows(query, [self.run["id"], _BACKLOG])
         return int(rows[0]["id"]) if rows else 0
 
-    def _behind(self, table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        self._cursors[table] = rows[-1]["id"] if rows else self._cursors[table]
-        return rows
+    def _behind(self, table: str, read: Callable[[str, int], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        while rows := read(self.run["id"], self._cursors[table]):
+            self._cursors[table] = rows[-1]["id"]
+            yield from rows
 
     def _event(self, event: dict[str, Any]) -> None:
         from ra3tui.cli.report import event_line

@@ -141,6 +141,18 @@ def test_tail_once_tells_events_latents_verdicts_and_metrics(planned: Plan) -> N
     assert "grad_norm nan  loss 1.25" in text
 
 
+def test_a_long_history_is_cut_in_the_table_and_whole_in_json(home: Path, planned: Plan) -> None:
+    run = planned.runs[0].id
+    with Writer(home, run) as writer:
+        for number in range(1100):
+            writer.add("events", {"at": 0.0, "step": 0, "level": "info", "kind": "note", "message": f"event {number}."})
+    text = ra3("show", run).stdout
+    assert "event 1099." in text
+    assert "event 1094." not in text
+    assert "warning: [bold]odd" in text
+    assert len(ra3_json("show", run)["events"][run]) == 1102
+
+
 def test_tail_of_runs_that_have_ended_ends(planned: Plan) -> None:
     assert ra3("tail", planned.runs[0].id).exit_code == Exit.DONE
 
