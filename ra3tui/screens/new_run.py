@@ -79,7 +79,7 @@ closed meanwhile.
     @work
     async def _list_recipes(self) -> None:
         recipes = await asyncio.to_thread(_shipped)
-        if not self.is_attached:
+        if not self.display:  # left meanwhile
             return
         options = self.query_one(OptionList)
         for name, description in recipes.items():
@@ -111,7 +111,7 @@ closed meanwhile.
         named = self.query_one("#file", Input).value.strip() or chosen
         if named:
             found = await asyncio.to_thread(_load, named, self.query_one("#overrides", Input).value)
-            if self.is_attached:
+            if self.display:
                 self.recipe, self.fault = found
 
     def watch_recipe(self, recipe: Recipe | None) -> None:

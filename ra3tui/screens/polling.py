@@ -70,7 +70,7 @@ class PollingScreen(Screen[None], Generic[News]):
         except Unreadable as trouble:
             self.trouble = str(trouble)
             return False
-        if not self.is_attached:  # left while it was read
+        if not self.display:  # it was left meanwhile, and its widgets are going
             return False
         self.trouble = ""
         return self.show(news)

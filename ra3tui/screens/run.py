@@ -131,7 +131,7 @@ a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with 
         except Unreadable as trouble:
             self.trouble = str(trouble)
             return
-        if self.is_attached:
+        if self.display:
             self.query_one(LatentPanel).lines = tuple(lines)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:

@@ -69,7 +69,7 @@ class SampleScreen(Screen[None]):
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error")
             return
-        if not self.is_attached:
+        if not self.display:  # left meanwhile
             return
         if sample is None:
             self.notify("no sample further on")

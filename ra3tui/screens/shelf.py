@@ -50,6 +50,9 @@ class Shelf:
             except StoreError as error:
                 self._drop()
                 raise Unreadable(str(error)) from error
+            except OSError as error:  # a folder on the way to it that is none, or that may not be looked into
+                self._drop()
+                raise Unreadable(f"{self.home}: {error.strerror}; name another home with --home") from error
 
     def _open(self) -> Reader:
         from engine.store import Reader, database_path  # noqa: PLC0415 - likewise

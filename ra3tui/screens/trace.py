@@ -75,7 +75,7 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error")
             return
-        if not self.is_attached:
+        if not self.display:  # left meanwhile
             return
         if found is None:
             self.notify("no trace further on")
