@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from engine.errors import EnvironmentFault
 from engine.policy import Policy
@@ -55,10 +56,12 @@ def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | Non
         _flush(unfinished)
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors word a full disk their own way
         shutil.rmtree(unfinished, ignore_errors=True)
+        free = shutil.disk_usage(folder.parent).free / 1e6
+        why = f"{str(getattr(error, 'strerror', None) or error).splitlines()[0]}; {free:.1f} MB are free"
         raise EnvironmentFault(
-            f"{target}: cannot write the checkpoint ({error.strerror or error}); the last one before it is whole: "
+            f"{target}: cannot write the checkpoint ({why}); the last one before it is whole: "
             "free some space, then resume the run"
         ) from error
     for old in folder.glob("*-partial"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -11,6 +12,8 @@ from typer.core import TyperGroup
 
 from engine.errors import EnvironmentFault, UsageFault
 from ra3tui.cli.exit import Exit
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Ra3Group(TyperGroup):
@@ -50,6 +53,8 @@ def _exit_for(error: Exception) -> Exit | None:
     if isinstance(error, UsageFault):
         return Exit.USAGE
     if isinstance(error, EnvironmentFault):
+        return Exit.ENVIRONMENT
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return Exit.ENVIRONMENT
     if "sandbox" not in sys.modules:  # what was never imported cannot have been raised
         return None
