@@ -40,8 +40,10 @@ class Turn:
     """For a draw: the row's own random number in [0, 1)."""
 
     def __post_init__(self) -> None:
-        if len(self.feed) < max(1, len(self.score)):
-            raise ValueError(f"{len(self.score)} scored tokens need as many fed, not {len(self.feed)}")
+        if len(self.feed) < self.n_read:
+            raise ValueError(
+                f"a turn fed {len(self.feed)} tokens; {len(self.score)} scored tokens need as many, at least 1"
+            )
 
     @property
     def n_read(self) -> int:
@@ -83,6 +85,8 @@ class Decoder(Generic[ResultT]):
     """Runs rows to their ends. One use: make it, `run` it."""
 
     def __init__(self, policy: Policy, rows: Sequence[Row[ResultT]], drawing: Drawing, batch_size: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size}: at least one row must be decoded")
         self._policy = policy
         self._rows = rows
         self._drawing = drawing
@@ -97,13 +101,19 @@ class Decoder(Generic[ResultT]):
         self, on_done: Callable[[int, ResultT], None] | None = None, should_stop: Callable[[], bool] | None = None
     ) -> list[ResultT]:
         """The rows' results, in their order; when `should_stop` says so, those of the rows that have ended by then."""
-        while not (should_stop and should_stop()):
-            self._admit()
-            places = self._ready()
-            if not places:
-                break
-            for place, answer in zip(places, self._step(places), strict=True):
-                self._resume(place, answer, on_done)
+        model = self._policy.model
+        was_training = model.training
+        model.eval()  # no dropout, and no gradient checkpointing, which would do without the cache
+        try:
+            while not (should_stop and should_stop()):
+                self._admit()
+                places = self._ready()
+                if not places:
+                    break
+                for place, answer in zip(places, self._step(places), strict=True):
+                    self._resume(place, answer, on_done)
+        finally:
+            model.train(was_training)
         return [self.results[index] for index in sorted(self.results)]
 
     def _admit(self) -> None:

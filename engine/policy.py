@@ -6,6 +6,7 @@ optimisers. Where models come from is `engine.loading`'s matter; how they are de
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -66,9 +67,9 @@ class Policy:
         """Token ids of `text`; nothing is added, and the name of a control token in it is read as mere text."""
         return list(self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def decode(self, ids: list[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         """The exact text of `ids`: spaces stay as they are, control tokens are written out."""
-        return str(self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False))
+        return str(self.tokenizer.backend_tokenizer.decode(list(ids), skip_special_tokens=False))
 
     @cached_property
     def bos(self) -> tuple[int, ...]:

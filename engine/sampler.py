@@ -70,7 +70,12 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
         batch_size: sequences decoded side by side.
         on_done: called with a prompt's index and its completion, in the order they end.
         should_stop: asked before each step; once true, what has ended by then is returned.
+
+    Raises:
+        ValueError: a prompt is empty.
     """
+    if empty := [index for index, prompt in enumerate(prompts) if not prompt]:
+        raise ValueError(f"prompt {empty[0]} is empty: there is nothing to go on from, not even a document separator")
     stops = _stops_by_prompt(stop, len(prompts))
     rows = [
         _complete(policy, prompt, seed, max_new_tokens, texts)

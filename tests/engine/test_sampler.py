@@ -86,6 +86,20 @@ class TestGenerate:
         completions = sample(policy, 3, on_done=told.__setitem__)
         assert [told[i] for i in range(len(completions))] == completions
 
+    def test_an_empty_prompt_is_refused(self, policy: Policy) -> None:
+        with pytest.raises(ValueError, match="prompt 1 is empty"):
+            generate(policy, [[1], []], [0, 1], max_new_tokens=1)
+
+    def test_no_prompts_give_no_completions(self, policy: Policy) -> None:
+        assert generate(policy, [], [], max_new_tokens=1) == []
+
+    def test_dropout_is_off_while_sampling_and_back_after(self, policy: Policy) -> None:
+        sizes = {"vocab_size": policy.vocab_size, "n_embd": 32, "n_layer": 1, "n_head": 2, "bos_token_id": 0}
+        model = GPT2LMHeadModel(GPT2Config(**sizes, eos_token_id=0, initializer_range=0.3)).train()
+        first, second = (sample(replace(policy, model=model), 4) for _ in range(2))
+        assert first == second
+        assert model.training
+
     def test_should_stop_returns_what_has_ended(self, policy: Policy) -> None:
         ended: list[int] = []
         completions = sample(
@@ -176,10 +190,11 @@ class _Scripted(Policy):
         return torch.nn.functional.one_hot(wanted, self.vocab_size).float() * 50
 
 
-class _PositionModel:
+class _PositionModel(torch.nn.Module):
     """Its hidden state is the position."""
 
     def __init__(self, script: list[int], vocab_size: int) -> None:
+        super().__init__()
         self.script, self.vocab_size = script, vocab_size
         self.generation_config = tiny_policy().model.generation_config
         self.config = type("Config", (), {"_attn_implementation": "sdpa"})()
@@ -187,7 +202,7 @@ class _PositionModel:
     def get_decoder(self) -> "_PositionModel":
         return self
 
-    def __call__(self, *, position_ids: torch.Tensor, **_: object) -> object:
+    def forward(self, *, position_ids: torch.Tensor, **_: object) -> object:
         return type("Output", (), {"last_hidden_state": position_ids[..., None].float()})()
 
 
@@ -320,7 +335,7 @@ class TestSharing:
             yield Turn([1, 2], score=[2, 3, 4])
             return []
 
-        with pytest.raises(ValueError, match="3 scored tokens need as many fed"):
+        with pytest.raises(ValueError, match="3 scored tokens need as many"):
             self.run(policy, [row()], 1)
 
     def test_a_shared_beginning_is_computed_once(self, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
