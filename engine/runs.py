@@ -147,16 +147,26 @@ def unfinished(home: Path, reference: str) -> list[str]:
     if not left:
         raise UsageFault(f"nothing to resume: {', '.join(row['id'] for row in runs)} done already")
     for run in left:
-        with RunLock(home, run):
-            withdraw_requests(home, run)
+        _make_ready(home, run)
     return left
+
+
+def _make_ready(home: Path, run: str) -> None:
+    """Withdraw what was asked of an earlier engine of ``run``; RunTaken where that one still works."""
+    with RunLock(home, run):
+        withdraw_requests(home, run)
 
 
 def start_detached(home: Path, runs: Sequence[str], log: Path) -> int:
     """Start an engine on ``runs`` as a process of its own, which outlives this one; its pid.
 
     What it prints goes to the end of the file ``log``.
+
+    Raises:
+        RunTaken: an engine works on one of them.
     """
+    for run in runs:
+        _make_ready(home, run)
     command = [sys.executable, "-m", "engine.pipeline", "--home", str(home), *runs]
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -137,6 +137,9 @@ def test_a_run_is_held_by_one_engine_which_the_refusal_names(tmp_path: Path, pla
             RunLock(tmp_path, run).__enter__()
         with pytest.raises(RunTaken):
             unfinished(tmp_path, run)
+        with pytest.raises(RunTaken):
+            start_detached(tmp_path, [run], tmp_path / "log")
+    assert not (tmp_path / "log").exists()
 
 
 def test_a_killed_engine_lets_go_of_its_run(tmp_path: Path, planned: Plan) -> None:
