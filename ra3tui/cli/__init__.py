@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ra3tui.cli import doctor, eval, judge, ls, recipe, run, show, stop, tail  # noqa: A004 - a command is called eval
+from ra3tui.cli import doctor, eval, judge, ls, recipe, run, sandbox, show, stop, tail  # noqa: A004 - a command
 from ra3tui.cli.faults import Ra3Group
+from ra3tui.cli.options import HOME, Home
 
 app = typer.Typer(
     cls=Ra3Group,
@@ -27,6 +28,7 @@ app.command("eval")(eval.evaluate)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
 app.add_typer(recipe.app, name="recipe", help="List, show and check recipes.")
+app.add_typer(sandbox.app, name="sandbox", help="See what isolates here, build its image, run a program in it.")
 
 
 @app.callback()
@@ -37,11 +39,14 @@ def _root(
 
 
 @app.command()
-def tui() -> None:
+def tui(
+    run: Annotated[str | None, typer.Argument(help="Open this run: its id, a prefix of it, or @latest.")] = None,
+    home: Home = HOME,
+) -> None:
     """Open the dashboard."""
     from ra3tui.app import main as open_app
 
-    open_app()
+    open_app(["--home", str(home), *([run] if run else [])])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import typer
 
@@ -124,25 +123,14 @@ def _devices() -> Check:
 
 
 def _sandboxes() -> Iterator[Check]:
-    """Each backend that isolates, tried on a program; one of them is needed to judge anything."""
-    found = {backend: _try_sandbox(backend) for backend in ("namespaces", "docker")}
-    for backend, (works, told) in found.items():
-        yield Check(f"sandbox {backend}", works, False, told)
-    working = [backend for backend, (works, _) in found.items() if works]
-    yield Check("sandbox", bool(working), True, ", ".join(working) or "no backend works here: see the lines above")
+    """Each backend, tried on a program; one that isolates is needed to judge anything."""
+    from sandbox.trial import try_every_backend
 
-
-def _try_sandbox(backend: Literal["namespaces", "docker"]) -> tuple[bool, str]:
-    from sandbox import Calls, Job, SandboxUnavailable, Verdict, open_sandbox
-
-    job = Job("def double(x):\n    return 2 * x\n", Calls("double", (((21,), 42),)))
-    try:
-        with open_sandbox(backend, workers=1) as box:
-            (result,) = box.judge([job])
-    except SandboxUnavailable as error:
-        return False, str(error)
-    works = result.verdict is Verdict.PASSED
-    return works, ", ".join(result.layers) if works else f"{result.verdict}: {result.detail}"
+    trials = try_every_backend()
+    for trial in trials:
+        yield Check(f"sandbox {trial.backend}", trial.works, False, ", ".join(trial.layers) or trial.trouble)
+    isolating = [trial.backend for trial in trials if trial.works and trial.backend != "process"]
+    yield Check("sandbox", bool(isolating), True, ", ".join(isolating) or "no backend isolates here: see above")
 
 
 def _print(checks: list[Check]) -> None:

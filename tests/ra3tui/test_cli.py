@@ -286,6 +286,13 @@ def test_a_reader_that_has_seen_enough_is_no_error(planned: Plan, home: Path) ->
     assert process.returncode == Exit.DONE
 
 
+def test_the_dashboard_opens_on_the_run_that_was_named(home: Path) -> None:
+    command = [sys.executable, "-m", "ra3tui.cli", "tui", "@latest", "--home", str(home)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == Exit.USAGE  # stdout is no terminal
+    assert "the dashboard needs a terminal" in result.stderr
+
+
 def test_no_color_is_honoured_on_a_terminal(planned: Plan, home: Path) -> None:
     plain, coloured = (on_a_terminal(home, extra) for extra in ({"NO_COLOR": "1"}, {}))
     assert "\x1b[3" not in plain
