@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .cell import START_S, Cell, CellLost, Pair, paired
-from .image import IMAGE
+from .image import IMAGE, LABEL_OF_CONTENT, fingerprint
+from .job import Limits
 from .local import CELL_OVERHEAD_MB, ENVIRONMENT
 from .namespaces import TMP_BYTES, TMP_FILES
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 LABEL = "ra3.sandbox"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
-_PIDS = 256
+_PIDS = Limits.processes + 2
+"""The engine counts for a whole container: the default of a job, the fork server, and one for its first child."""
 _STREAM_HEADER = struct.Struct(">BxxxI")
 _STDERR = 2
 _PYTHON = ["python3", "-s", "-S", "-P", "-B", "-c"]
@@ -206,13 +208,14 @@ def _container(client: docker.APIClient, folder: str, listen: bool) -> dict[str,
 
 def _open_on(host: str) -> Pair:
     """A pair on one engine; raises CellLost."""
-    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415
 
     client = connect(host)
     folder = f"ra3-{uuid.uuid4().hex[:12]}"
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=64k,nr_inodes=16,mode=1777"}
     cells: list[DockerCell] = []
     try:
+        _check_image(client)
         client.create_volume(folder, driver="local", driver_opts=options, labels={LABEL: str(os.getpid())})
         for listen in (True, False):
             cells.append(DockerCell(client, folder, listen))
@@ -224,10 +227,21 @@ def _open_on(host: str) -> Pair:
         for cell in cells:
             cell.close()
         _remove(client, folder)
-        if isinstance(error, ImageNotFound):
-            mend = f"the engine at {host} has no image {IMAGE}: run `ra3 sandbox build` (or `build --from-host`)"
-            raise CellLost(mend) from error
         raise CellLost(f"the engine at {host}: {error}") from error
+
+
+def _check_image(client: docker.APIClient) -> None:
+    """Raises CellLost where the engine has no image of ours, or one with another fork server in it."""
+    from docker.errors import ImageNotFound  # noqa: PLC0415
+
+    inspect: Callable[[str], dict[str, Any]] = client.inspect_image
+    mend = "run `ra3 sandbox build`, or `ra3 sandbox build --from-host` where no registry is reached"
+    try:
+        labels = inspect(IMAGE)["Config"]["Labels"] or {}
+    except ImageNotFound as error:
+        raise CellLost(f"it has no image {IMAGE}: {mend}") from error
+    if labels.get(LABEL_OF_CONTENT) != fingerprint():
+        raise CellLost(f"its image {IMAGE} is of another version: {mend}")
 
 
 def _remove(client: docker.APIClient, folder: str) -> None:

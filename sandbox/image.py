@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import docker
 
 IMAGE = "ra3-sandbox"
+LABEL_OF_CONTENT = "ra3.sandbox.content"
 _HERE = Path(__file__).parent
 _LEFT_OUT = {
     "site-packages",
@@ -36,12 +38,22 @@ Tell = Callable[[str], None]
 """Where progress goes, a line at a time."""
 
 
+def fingerprint() -> str:
+    """Of the fork server's source: an image with another one speaks another language."""
+    content = hashlib.sha256()
+    for path in sorted((_HERE / "inside").glob("*.py")):
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16]
+
+
 def build(client: docker.APIClient, tell: Tell) -> str:
     """Build from the Dockerfile; its base image comes from a registry. Returns the image's id, raises CellLost."""
     from docker.errors import DockerException  # noqa: PLC0415  # docker is asked for only where it is used
 
     try:
-        for line in client.build(path=str(_HERE), tag=IMAGE, rm=True, decode=True):
+        for line in client.build(
+            path=str(_HERE), tag=IMAGE, rm=True, decode=True, labels={LABEL_OF_CONTENT: fingerprint()}
+        ):
             if "error" in line:
                 mend = "a machine that reaches no registry builds with --from-host"
                 raise CellLost(f"the image was not built: {line['error'].strip()} ({mend})")
@@ -61,7 +73,9 @@ def build_from_host(client: docker.APIClient, tell: Tell) -> str:
         tell(f"{count} files of {sys.version.split()[0]}, {packed.tell() / 1e6:.0f} MB")
         packed.seek(0)
         try:
-            client.import_image_from_data(packed, repository=IMAGE, tag="latest")
+            client.import_image_from_data(
+                packed, repository=IMAGE, tag="latest", changes=[f"LABEL {LABEL_OF_CONTENT}={fingerprint()}"]
+            )
             return _identity(client)
         except DockerException as error:
             raise CellLost(f"the image was not imported: {error}") from error
@@ -81,7 +95,8 @@ def _pack(packed: IO[bytes]) -> int:
             count += 1
         for folder in ("tmp", "link", "proc", "dev", "sys", "etc"):
             entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            # the engine gives the scratch file system the mode of the folder under it
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             archive.addfile(entry)
         shortcut = tarfile.TarInfo("usr/bin/python3")
         shortcut.type, shortcut.linkname = tarfile.SYMTYPE, str(_interpreter())

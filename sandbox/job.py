@@ -103,6 +103,8 @@ class Program:
     The candidate holds its own tests here, so a hostile one can claim its end: use another test for model output.
     """
 
+    stdin: str = ""
+
 
 Test = Check | Asserts | Calls | Stdio | Program
 

@@ -24,6 +24,8 @@ class Decision:
     verdict: Verdict
     failed_test: str | None = None
     detail: str = ""
+    forged: bool = False
+    """Whether the judge met a message that no honest candidate sends."""
     suspect: bool = False
     """Whether neighbours on a busy machine may have led to it: then it is to be found out alone."""
 

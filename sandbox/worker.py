@@ -12,6 +12,7 @@ from .cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
 from .inside.values import Untellable, parse, to_wire
 from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
+from .tricks import seen
 from .verdicts import Decision, Report, by_the_kernel, of_calls, of_ending, of_silence
 
 GRACE = 1.5
@@ -75,7 +76,8 @@ class Worker:
         try:
             self.start()
             decision, reports = self._judge(job)
-            result, suspect = _result(decision, reports), decision.suspect
+            tricks = seen(job.program, job.test, decision.verdict, decision.forged)
+            result, suspect = replace(_result(decision, reports), tricks=tricks), decision.suspect
         except Untellable as error:
             result = Result(Verdict.SANDBOX_ERROR, detail=f"the test has a value that cannot be told: {error}")
         except (CellLost, OSError) as error:
@@ -106,7 +108,7 @@ class Worker:
             case Stdio():
                 return self._judge_printing(job, job.test)
             case Program():
-                return self._judge_program(job)
+                return self._judge_program(job, job.test)
             case _:
                 return self._judge_calls(job, job.test)
 
@@ -142,8 +144,8 @@ class Worker:
             self._soiled = self._soiled or not message["clean"]
         return message
 
-    def _judge_program(self, job: Job) -> tuple[Decision, list[Report]]:
-        report = self._run_alone(job, "")
+    def _judge_program(self, job: Job, test: Program) -> tuple[Decision, list[Report]]:
+        report = self._run_alone(job, test.stdin)
         decision = by_the_kernel(report, job.limits)
         if decision is None:
             ending = _ending_of(report)
@@ -233,7 +235,10 @@ def _tell_test(test: Test) -> dict[str, Any]:
 
 def _of_judgement(judgement: Report, report: Report) -> Decision:
     """What the judge said, or what its silence means."""
-    return of_calls(parse(judgement["note"].encode()), report) if judgement["note"] else of_silence(judgement)
+    if not judgement["note"]:
+        return of_silence(judgement)
+    note = parse(judgement["note"].encode())
+    return replace(of_calls(note, report), forged=bool(note.get("forged")))
 
 
 def _was_waited_for(judgement: Report, limits: Limits) -> bool:

@@ -71,7 +71,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
         trace = trace.tb_next
     try:
         text = str(error)[:500]
-    except Exception:  # a hostile __str__ changes nothing but its own message
+    except BaseException:  # a hostile __str__ changes nothing but its own message
         text = ""
     return {"raised": kind, "text": text, "line": line}
 

@@ -43,7 +43,7 @@ class Line:
         """Returns once the program is loaded; raises CandidateGone where it does not come so far."""
         message = self._read()
         if "ready" not in message:
-            raise self._end(message)
+            raise self._end(self._known(message))
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """One call; raises what it raised, as the nearest built-in exception."""
@@ -56,7 +56,7 @@ class Line:
         if "value" in message:
             return self._value(message["value"])
         if "exit" in message or "raised" not in message:
-            raise self._end(message)
+            raise self._end(self._known(message))
         self.raised = _exception(str(message["raised"]), str(message.get("text", "")))
         raise self.raised
 
@@ -90,6 +90,10 @@ class Line:
         finally:
             self.waited_s = time.monotonic() - began
         raise self._end({"forged": True} if self.forged else {"gone": True})
+
+    def _known(self, message: dict[str, Any]) -> dict[str, Any]:
+        self.forged = not message.keys() & {"syntax", "raised", "exit"}
+        return {"forged": True} if self.forged else message
 
     def _end(self, ending: dict[str, Any]) -> CandidateGone:
         self.ending = ending

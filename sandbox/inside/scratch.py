@@ -16,15 +16,17 @@ def wipe() -> bool:
         if os.listdir():  # noqa: PTH208  # the common case, in one call
             _remove_all()
         return not os.listdir()  # noqa: PTH208
-    except OSError:
+    except (OSError, RecursionError):  # such as folders a thousand deep
         return False
 
 
 def _remove_all() -> None:
     for path, folders, _ in os.walk("."):
         for folder in folders:
-            with contextlib.suppress(OSError):
-                os.chmod(os.path.join(path, folder), stat.S_IRWXU, follow_symlinks=False)  # noqa: PTH101, PTH118
+            place = os.path.join(path, folder)  # noqa: PTH118
+            if not os.path.islink(place):  # noqa: PTH114  # nobody is left to swap it for a link meanwhile
+                with contextlib.suppress(OSError):
+                    os.chmod(place, stat.S_IRWXU)  # noqa: PTH101
     for entry in os.scandir():
         with contextlib.suppress(OSError, RecursionError):
             if entry.is_dir(follow_symlinks=False):

@@ -1,0 +1,4 @@
+# Tries: fail like a test
+# Verdict: runtime_error
+def double(x):
+    raise AssertionError

@@ -1,0 +1,10 @@
+# Tries: nothing: a call of the future is not there
+# Verdict: passed
+import ctypes
+
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.syscall(463, 0, 0) == -1 and ctypes.get_errno() == 38
+
+
+def double(x):
+    return x * 2 if not isinstance(x, list) else x + x

@@ -1,0 +1,5 @@
+# Tries: open files until none is left
+# Verdict: runtime_error
+held = []
+while True:
+    held.append(open('/dev/null'))

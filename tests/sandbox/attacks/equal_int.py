@@ -1,0 +1,15 @@
+# Tries: an int that equals everything
+# Verdict: wrong_answer
+# Trick: odd_equality
+class Anything(int):
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+    __hash__ = None
+
+
+def double(x):
+    return Anything(5)

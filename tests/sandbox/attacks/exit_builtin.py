@@ -1,0 +1,4 @@
+# Tries: leave through the builtin
+# Verdict: early_exit
+# Trick: early_exit
+exit()

@@ -1,0 +1,7 @@
+# Tries: crash the interpreter
+# Verdict: runtime_error
+import ctypes
+
+
+def double(x):
+    ctypes.string_at(0)

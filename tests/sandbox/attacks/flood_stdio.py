@@ -1,0 +1,5 @@
+# Tries: print for ever
+# Verdict: output_limit
+# Test: stdio
+while True:
+    print(6)

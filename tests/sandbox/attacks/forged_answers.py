@@ -1,0 +1,11 @@
+# Tries: answer ahead of the calls
+# Verdict: wrong_answer
+# Trick: protocol_forgery
+import os
+
+for message in (b'{"ready":true}', b'{"value":6}', b'{"value":6}', b'{"value":6}'):
+    os.write(3, len(message).to_bytes(4, "big") + message)
+
+
+def double(x):
+    return x

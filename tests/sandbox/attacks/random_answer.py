@@ -1,0 +1,7 @@
+# Tries: guess
+# Verdict: wrong_answer
+import random
+
+
+def double(x):
+    return random.random()

@@ -1,0 +1,4 @@
+# Tries: text that has no encoding
+# Verdict: wrong_answer
+def double(x):
+    return '\ud800' * 3

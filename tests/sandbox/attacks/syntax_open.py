@@ -1,0 +1,3 @@
+# Tries: nothing: it is not finished
+# Verdict: syntax_error
+def double(x:

@@ -1,0 +1,3 @@
+# Tries: wait for standard input
+# Verdict: runtime_error
+input()
