@@ -68,7 +68,9 @@ then (evaluations left out). Intervals that overlap widely are no difference.
 
     def _paint(self) -> None:
         suites = sorted({f"{row['suite']}, {row['problems']} problems, {row['n']} samples each" for row in self._rows})
-        self.query_one("#title", Static).update(Content(f"Arms of launch {self._launch} · {' · '.join(suites)}"))
+        self.query_one("#title", Static).update(
+            Content(f"Arms of launch {self._launch} · {' · '.join(suites)}"), layout=False
+        )
         ks = sorted({k for row in self._rows for k in row["pass"]})
         widths = _columns(self._rows, ks, self.size.width, several=len(suites) > 1)
         table = self.query_one(LiveTable)

@@ -15,7 +15,7 @@ from ra3tui.screens.shelf import Shelf, Unreadable
 if TYPE_CHECKING:
     from engine.store import Reader
 
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.4
 
 News = TypeVar("News")
 
@@ -58,7 +58,7 @@ class PollingScreen(Screen[None], Generic[News]):
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
         while True:
-            more = self.is_current and await self._look()
+            more = self.is_active and await self._look()
             if not more:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)

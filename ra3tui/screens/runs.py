@@ -73,7 +73,7 @@ at one of these.
         """Paint them."""
         table = self.query_one(RunsTable)
         table.runs = tuple(news)
-        self.query_one("#title", Static).update(self._title(news))
+        self.query_one("#title", Static).update(self._title(news), layout=False)
         notice = self.query_one(Notice)
         nothing = f"No run has {table.words!r}: escape shows all" if news else EMPTY
         notice.message = "" if table.matching else nothing

@@ -84,7 +84,7 @@ class Chart(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Row ``y`` of the frame, which is drawn when the first of its rows is asked for."""
         if self._frame is None:
-            self._frame = [self._strip(row) for row in self._rows()]
+            self._frame = self._strips(self._rows())
         return self._frame[y] if y < len(self._frame) else Strip.blank(self.size.width, self.rich_style)
 
     def _rows(self) -> list[list[Piece]]:
@@ -119,8 +119,9 @@ class Chart(Widget, can_focus=True):
             return "nothing written yet"
         return "nothing above zero: l for a linear axis" if self.log_scale else "no finite value yet"
 
-    def _strip(self, row: list[Piece]) -> Strip:
-        base = self.rich_style
-        styles = {piece.style: self.get_component_rich_style(f"chart--{piece.style}") for piece in row}
-        segments = [Segment(piece.text, styles[piece.style]) for piece in row]
-        return Strip(segments).adjust_cell_length(self.size.width, base)
+    def _strips(self, rows: list[list[Piece]]) -> list[Strip]:
+        base, width = self.rich_style, self.size.width
+        names = {piece.style for row in rows for piece in row}
+        styles = {name: self.get_component_rich_style(f"chart--{name}") for name in names}
+        segments = [[Segment(piece.text, styles[piece.style]) for piece in row] for row in rows]
+        return [Strip(row).adjust_cell_length(width, base) for row in segments]

@@ -52,6 +52,14 @@ def duration(seconds: float | None) -> str:
     return f"{left // 86400}d{left % 86400 // 3600:02d}h"
 
 
+def age(seconds: float) -> str:
+    """The largest unit alone: ``42s``, ``3m``, ``2h``, ``9d``."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
 def share(value: float | None) -> str:
     """A fraction as per cent: ``43.8%``."""
     return EMPTY if value is None else f"{100 * value:.1f}%"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from ra3tui.widgets.table import Cells, LiveTable
 
-KEPT = 300
+KEPT = 200
 
 
 class FollowTable(LiveTable):
-    """Rows that came last stand last; the oldest go when there are twice as many as are kept."""
+    """Rows that came last stand last; the oldest go when there are three times as many as are kept."""
 
     def add(self, rows: Mapping[str, Cells]) -> None:
         """Show newer rows."""
@@ -18,7 +18,7 @@ class FollowTable(LiveTable):
             return
         following = self.cursor_row >= self.row_count - 1
         together = {**self._shown, **rows}
-        if len(together) > 2 * KEPT:
+        if len(together) > 3 * KEPT:
             together = dict(list(together.items())[-KEPT:])
         self.set_rows(together)
         if following:

@@ -28,7 +28,8 @@ class RunHeader(Static):
 
     def watch_news(self, news: RunNews | None) -> None:
         """Paint it."""
-        self.update(Content("\n").join([_who(news), _how_far(news), _stages(news)]) if news else "reading the store …")
+        told = Content("\n").join([_who(news), _how_far(news), _stages(news)]) if news else "reading the store …"
+        self.update(told, layout=False)
 
 
 def _who(news: RunNews) -> Content:

@@ -46,6 +46,10 @@ class RunsTable(LiveTable):
     """Only runs that have all these words; ``status:running`` looks at one column."""
     SEARCHED: ClassVar[tuple[str, ...]] = ("id", "group", "name", "arm", "status", "stage", "device", "tags")
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._made: dict[str, tuple[object, Cells]] = {}
+
     def on_resize(self, event: events.Resize) -> None:
         """Fewer columns on a narrow terminal."""
         wanted = WIDE if event.size.width >= WIDE_FROM else NARROW
@@ -82,19 +86,26 @@ class RunsTable(LiveTable):
     def _paint(self) -> None:
         if not self.columns:
             return
-        labels = [str(column.label) for column in self.ordered_columns]
-        theme = self.app.theme_variables
         rows: dict[str, Cells] = {}
         for launch, members in groupby(self.matching, key=lambda summary: str(summary.row["group"])):
-            summaries = list(members)
-            rows[LAUNCH + launch] = _pick(labels, _launch_cells(summaries))
+            summaries = tuple(members)
+            rows[LAUNCH + launch] = self._cells(LAUNCH + launch, summaries)
             for summary in summaries:
-                rows[summary.row["id"]] = _pick(labels, _run_cells(summary, WIDE if "age" in labels else NARROW, theme))
+                rows[summary.row["id"]] = self._cells(summary.row["id"], (summary,))
         self.set_rows(rows)
 
-
-def _pick(labels: Sequence[str], cells: dict[str, Text]) -> Cells:
-    return tuple(cells.get(label, Text()) for label in labels)
+    def _cells(self, key: str, summaries: tuple[RunSummary, ...]) -> Cells:
+        """The cells of a run or a launch, made anew only when something of it changed: most runs ended long ago."""
+        age = figures.age(time.time() - summaries[0].row["created"])
+        widths = WIDE if len(self.columns) == len(WIDE) else NARROW
+        state = (summaries, age, len(self.columns), self.app.theme)
+        made = self._made.get(key)
+        if made is None or made[0] != state:
+            told = _launch_cells(summaries) if key.startswith(LAUNCH) else None
+            told = told or _run_cells(summaries[0], widths, self.app.theme_variables)
+            told["age"] = Text(age, justify="right")
+            made = self._made[key] = (state, tuple(told.get(label, Text()) for label in widths))
+        return made[1]
 
 
 def _has(summary: RunSummary, word: str) -> bool:
@@ -115,7 +126,6 @@ def _launch_cells(summaries: Sequence[RunSummary]) -> dict[str, Text]:
         "stage": Text(first["group"], style="dim"),
         "pass@1": Text(figures.share(max(best)) if best else "", style="bold", justify="right"),
         "progress": Text(" ".join(json.loads(first["tags"])), style="italic"),
-        "age": Text(figures.duration(time.time() - first["created"]), justify="right"),
     }
 
 
@@ -137,5 +147,4 @@ def _run_cells(summary: RunSummary, widths: dict[str, int], theme: dict[str, str
         "pass@1": Text(figures.share(summary.best), justify="right"),
         "loss": Text(f"{figures.number(summary.loss):>6} {spark}") if summary.loss is not None else Text(),
         "device": Text(row["device"] or "", style="dim"),
-        "age": Text(figures.duration(time.time() - row["created"]), justify="right"),
     }

@@ -62,6 +62,8 @@ class LiveTable(DataTable[Text]):
     def _update_cells(self, rows: Mapping[str, Cells]) -> None:
         labels = [column.key for column in self.ordered_columns]
         for key, cells in rows.items():
+            if cells is self._shown[key]:
+                continue
             for label, old, new in zip(labels, self._shown[key], cells, strict=True):
                 if old != new:
                     self.update_cell(key, label, new)

@@ -129,6 +129,19 @@ def test_numbers_keep_their_significant_digits(value: float | None, shown: str) 
     assert figures.number(value) == shown
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [(5, "5s"), (200, "3m"), (7500, "2h"), (273_600, "3d")])
+def test_an_age_takes_one_unit(seconds: float, shown: str) -> None:
+    assert figures.age(seconds) == shown
+
+
+def test_the_average_of_very_many_points_is_that_of_their_means() -> None:
+    values = np.sin(np.arange(100_000) / 9000)
+    smooth = Curve(np.arange(100_000), values).smoothed()
+    exact = ema(values, 1 - 2 / (2500 + 1))
+    assert smooth.last_step == 99_999
+    assert smooth.values[100:] == pytest.approx(exact[smooth.steps[100:]], abs=0.005)
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(None, "-"), (7, "7s"), (200, "3m20s"), (7500, "2h05m"), (273_600, "3d04h"), (-1, "0s")]
 )
