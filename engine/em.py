@@ -46,7 +46,7 @@ def expectation(context: Context, round_: int, state: State | None) -> Policy:
         q.model.load_state_dict(state["q"])
         trainer.load_state_dict(state["trainer"])
         begin = state["update"]
-    context.phase("estep", round_, f"E-step {round_ + 1}/{context.recipe.ra3.rounds}")
+    context.phase("estep", round_, f"E-step {round_ + 1}/{context.recipe.ra3.rounds}", done=begin)
     order = shuffled(len(context.traces), context.seed("estep", round_))
     indices = list(islice(order, settings.updates * settings.traces))
     for number in range(begin + 1, settings.updates + 1):
@@ -97,7 +97,8 @@ def choose(context: Context, q: Policy, round_: int) -> Chosen:
 
 def maximisation(context: Context, round_: int, chosen: Chosen, state: State | None) -> None:
     """The M-step: next-token prediction on the annotated traces, comments and code alike."""
-    context.phase("mstep", round_, f"M-step {round_ + 1}/{context.recipe.ra3.rounds}")
+    begin = state["update"] if state else 0
+    context.phase("mstep", round_, f"M-step {round_ + 1}/{context.recipe.ra3.rounds}", done=begin)
     trees = [imitate(context.traces[index][1], comments) for index, comments in chosen]
     settings = context.recipe.ra3.mstep
 

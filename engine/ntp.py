@@ -20,7 +20,7 @@ def bare(trace: EncodedTrace) -> Tree:
 def run(context: Context, state: State | None) -> None:
     """The stage ``ntp``: one pass of maximum likelihood over a budget of tokens."""
     settings = context.recipe.ntp
-    context.phase("ntp")
+    context.phase("ntp", done=state["update"] if state else 0)
     if state is None:
         measure_held_out(context)
     trees = [bare(encoded) for _, encoded in context.traces]

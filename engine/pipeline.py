@@ -36,6 +36,7 @@ from engine.store import Reader, StoreError, Writer
 from engine.traces import Trace
 from sandbox import Sandbox, SandboxUnavailable, open_sandbox
 
+_LEVELS = {"done": "info", "stopped": "warning"}
 POLL_SECONDS = 0.5
 """Between two looks at the control table."""
 
@@ -137,19 +138,17 @@ class _Engine:
         except Stopped:
             return self._end("stopped", "stopped by request; go on with `ra3 run --resume`")
         except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
-            self._end("failed", str(fault))
+            self._record_end("failed", str(fault))
             raise
         except KeyboardInterrupt:
-            self._end("stopped", "interrupted at once; the last checkpoint holds")
+            self._record_end("stopped", "interrupted at once; the last checkpoint holds")
             raise
         except Diverged as error:
             return self._end("failed", str(error))
         except OSError as error:
-            fault = EnvironmentFault(
-                f"{error.filename or self._folder}: {error.strerror}; mend it, then resume the run"
-            )
-            self._end("failed", str(fault))
-            raise fault from error
+            told = EnvironmentFault(f"{error.filename or self._folder}: {error.strerror}; mend it, then resume the run")
+            self._record_end("failed", str(told))
+            raise told from error
         except Exception as error:  # the boundary of a run: the others go on, the whole story is in its log
             log = self._folder / "log"
             with log.open("a", encoding="utf-8") as file:
@@ -158,16 +157,18 @@ class _Engine:
         return self._end("done", None)
 
     def _end(self, status: str, error: str | None) -> Outcome:
-        level = {"done": "info", "stopped": "warning"}.get(status, "error")
-        message = error or "done"
-        self._listener.event(self._run, level, f"{self._arm}: {message}")
+        """Record how the run ended, and tell whoever listens; what is raised instead is told by who catches it."""
+        self._listener.event(self._run, _LEVELS.get(status, "error"), f"{self._arm}: {error or status}")
+        self._record_end(status, error)
+        return Outcome(self._run, self._arm, status, error)
+
+    def _record_end(self, status: str, error: str | None) -> None:
         try:
-            self._writer.event(status, message, level)
+            self._writer.event(status, error or status, _LEVELS.get(status, "error"))
             told = error if status == "failed" else None
             self._writer.update_run(status=status, ended=time.time(), error=told, eta_s=None)
         except StoreError as fault:  # a full disk: readers will see that the process is gone
             self._listener.event(self._run, "error", str(fault))
-        return Outcome(self._run, self._arm, status, error)
 
     def _work(self) -> None:
         recipe = self._recipe
@@ -325,10 +326,12 @@ def read_traces(policy: Policy, recipe: Recipe) -> tuple[list[tuple[Trace, Encod
     )
     pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
     fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
-    notes = [f"{reason}: {count} left out" for reason, count in sorted(loaded.skipped.items())]
-    if len(fitting) < len(pairs):
-        notes.append(f"over {corpus.max_tokens} tokens: {len(pairs) - len(fitting)} left out")
-    return fitting, [f"{len(fitting)} traces from {corpus.path or corpus.kind}", *notes]
+    too_long = len(pairs) - len(fitting)
+    notes = [
+        f"{len(fitting)} traces from {corpus.path or corpus.kind}",
+        f"left out: {loaded.account()}, {too_long} over {corpus.max_tokens} tokens",
+    ]
+    return fitting, notes
 
 
 def _length(trace: EncodedTrace) -> int:

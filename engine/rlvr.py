@@ -89,12 +89,12 @@ def run(context: Context, state: State | None) -> None:
     settings = context.recipe.rlvr
     suite = load_suite(settings.suite)
     record_problems(context, suite)
-    context.phase("rlvr")
     trainer = Trainer(context.policy, settings.optimiser, context.recipe.compute, context.accelerator)
     begin = 0
     if state:
         trainer.load_state_dict(state["trainer"])
         begin = state["update"]
+    context.phase("rlvr", done=begin)
     for number in range(begin + 1, settings.updates + 1):
         groups = list(_draw_groups(context, suite.problems, number))
         update = _improve(context, trainer, groups)

@@ -80,6 +80,7 @@ class Context:
     _skipped: int = 0
     _phase: str = ""
     _phase_began: float = 0.0
+    _phase_from: int = 0
     _told: float = 0.0
     _state: Callable[[], State] | None = None
 
@@ -110,8 +111,9 @@ class Context:
         }
         self.writer.stage(self.position, kind, **used, **columns)
 
-    def phase(self, kind: str, round_: int = 0, title: str = "") -> None:
-        """A phase begins: a band behind the charts, a progress bar."""
+    def phase(self, kind: str, round_: int = 0, title: str = "", done: int = 0) -> None:
+        """A phase begins: a band behind the charts, a progress bar; ``done`` of it was done before a resume."""
+        self._phase_from = done
         self._phase = title or kind
         self._phase_began = time.monotonic()
         self.writer.update_run(stage=self._phase, step=self.step, progress=0.0, eta_s=None)
@@ -133,7 +135,8 @@ class Context:
         now = time.monotonic()
         if now - self._told > TELL_SECONDS or done == total:
             self._told = now
-            eta = (now - self._phase_began) / done * (total - done) if done else None
+            fresh = done - self._phase_from
+            eta = (now - self._phase_began) / fresh * (total - done) if fresh > 0 else None
             self.writer.update_run(stage=self._phase, step=self.step, progress=done / total, eta_s=eta)
 
     def raise_if_stopped(self) -> None:
