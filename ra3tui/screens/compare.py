@@ -15,6 +15,7 @@ from ra3tui.screens.shelf import Shelf
 from ra3tui.widgets import figures
 from ra3tui.widgets.interval import interval
 from ra3tui.widgets.notice import Notice
+from ra3tui.widgets.printable import printable_row
 from ra3tui.widgets.table import Cells, LiveTable
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ then (evaluations left out). Intervals that overlap widely are no difference.
 
     def read(self, reader: Reader) -> list[Row]:
         """All evaluations of the launch."""
-        return reader.comparison(self._launch)
+        return [printable_row(row) for row in reader.comparison(self._launch)]
 
     def show(self, news: list[Row]) -> bool:
         """Paint them."""

@@ -24,6 +24,7 @@ from ra3tui.widgets.event_log import EventLog
 from ra3tui.widgets.latent_panel import LatentPanel
 from ra3tui.widgets.metric_table import MetricTable
 from ra3tui.widgets.notice import Notice
+from ra3tui.widgets.printable import printable_row
 from ra3tui.widgets.run_header import RunHeader
 from ra3tui.widgets.verdict_table import VerdictTable
 
@@ -39,7 +40,7 @@ class RunScreen(PollingScreen[RunNews]):
 
     HELP = """
 # A run
-Under each chart stand the phases: **E** E-step, **M** M-step (with their round), **N** next-token, **R** RLVR,
+Under each chart stand the phases: **E** E-step, **A** annotation, **M** M-step (with their round), **N** next-token, **R** RLVR,
 **◆** evaluation. The bright line is the debiased moving average over the points, whose envelope keeps every spike;
 a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with the focus, or on all.
 
@@ -132,7 +133,7 @@ a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with 
             self.trouble = str(trouble)
             return
         if self.display:
-            self.query_one(LatentPanel).lines = tuple(lines)
+            self.query_one(LatentPanel).lines = tuple(printable_row(line) for line in lines)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Explain the trace, or show the sample, under the cursor."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ra3tui.widgets.curve import Curve
 from ra3tui.widgets.plot import Band
+from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
     from engine.store import Reader
@@ -55,7 +56,7 @@ class RunFeed:
 
     def poll(self, reader: Reader, keys: Iterable[str]) -> RunNews:
         """What is new, with the points of the metrics ``keys``."""
-        row = reader.run(self.run)
+        row = printable_row(reader.run(self.run))
         anew = self._taken_up_again(row)
         latest = _latest(reader, self.run)
         grown = [key for key in keys if key in latest and self._grow(reader, key, latest[key][0])]
@@ -98,7 +99,7 @@ class RunFeed:
         rows = reader.rows(query, [self.run, self._ids.get(table, 0), ROWS_A_READ])[::-1]
         if rows:
             self._ids[table] = rows[-1]["id"]
-        return rows
+        return [printable_row(row) for row in rows]
 
 
 def _latest(reader: Reader, run: str) -> dict[str, tuple[int, float]]:

@@ -6,6 +6,8 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ra3tui.widgets.printable import printable_row
+
 if TYPE_CHECKING:
     from engine.store import Reader
 
@@ -40,7 +42,9 @@ class RunsFeed:
         self._refresh_sparks(reader, {row["run"]: row["step"] for row in newest})
         losses = {row["run"]: row["value"] for row in newest}
         return [
-            RunSummary(row, best.get(row["id"]), losses.get(row["id"]), self._sparks.get(row["id"], (0, ()))[1])
+            RunSummary(
+                printable_row(row), best.get(row["id"]), losses.get(row["id"]), self._sparks.get(row["id"], (0, ()))[1]
+            )
             for row in reader.runs()
         ]
 

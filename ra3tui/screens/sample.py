@@ -15,6 +15,7 @@ from textual.widgets import Footer, Static
 
 from ra3tui.screens.shelf import Shelf, Unreadable
 from ra3tui.widgets import figures, marks
+from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
     from engine.store import Reader
@@ -75,7 +76,7 @@ class SampleScreen(Screen[None]):
             self.notify("no sample further on")
         else:
             self._sample_id = sample["id"]
-            self._paint(sample)
+            self._paint(printable_row(sample))
 
     def _paint(self, sample: Row) -> None:
         self.query_one("#head", Static).update(_head(sample))

@@ -14,8 +14,9 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from ra3tui.screens.shelf import Shelf, Unreadable
-from ra3tui.widgets import figures
+from ra3tui.widgets import figures, marks
 from ra3tui.widgets.annotated import FULL, NARROW, annotate, gain, segments
+from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
     from engine.store import Reader
@@ -68,7 +69,10 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
         def read(reader: Reader) -> tuple[Row, tuple[Row, ...]] | None:
             query = f"SELECT * FROM traces WHERE run = ? AND {condition} ORDER BY {order} LIMIT 1"
             traces = reader.rows(query, [self._run, self._trace_id])
-            return (traces[0], tuple(reader.trace_lines(traces[0]["id"]))) if traces else None
+            if not traces:
+                return None
+            lines = reader.trace_lines(traces[0]["id"])
+            return printable_row(traces[0]), tuple(printable_row(line) for line in lines)
 
         try:
             found = await self._shelf.read(read)
@@ -115,7 +119,7 @@ def _head(trace: Row, lines: tuple[Row, ...]) -> Content:
     return Content.assemble(
         (trace["trace"], "bold"),
         (f"  {trace['source']}\n", "$foreground 60%"),
-        f"{trace['phase']} {trace['round']} · step {trace['step']} · rollout {trace['rollout']} · "
+        f"{marks.phase(trace)} · step {trace['step']} · rollout {trace['rollout']} · "
         f"{len(thought)} latents over {len(lines)} lines, {figures.number(mean, 2)} lines each\n",
         f"bound {trace['bound']:.3f}, bare {trace['bare']:.3f}: ",
         (f"{figures.signed(trace['bound'] - trace['bare'], 3)} nats", "bold"),

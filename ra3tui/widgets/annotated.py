@@ -57,15 +57,14 @@ def annotate(lines: Sequence[Row], columns: Sequence[Column]) -> Content:
     if not lines:
         return Content.styled("nothing to show yet", "$foreground 60%")
     code = highlight("\n".join(_code(line) for line in lines), language="python").split("\n", allow_blank=True)
-    worst = max(1e-9, *(abs(gain(line)) for line in lines))
-    lowest = min(-1e-9, *(min(line["logprob"], line["bare_logprob"]) for line in lines))
+    heat = _Heat.of(lines)
     rows = [Content.styled("".join(f"{column.title:>{column.width}}" for column in columns), "$foreground 60%")]
     for number, segment in enumerate(segments(lines)):
         tint = COLOURS[number % 2] if segment.latent is not None else ""
         if segment.latent is not None:
             rows.append(_latent_row(lines, segment, columns, tint))
         for i in range(segment.start, segment.stop):
-            figures_ = _figures(lines[i], i, columns, worst, lowest)
+            figures_ = _figures(lines[i], i, columns, heat)
             rows.append(Content.assemble(*figures_, _gutter(segment, i, tint), code[i]))
     return Content("\n").join(rows)
 
@@ -87,13 +86,34 @@ def _gutter(segment: Segment, i: int, tint: str) -> tuple[str, str]:
     return (" ╰ " if i == segment.stop - 1 else " │ "), f"${tint}"
 
 
-def _figures(line: Row, i: int, columns: Sequence[Column], worst: float, lowest: float) -> list[tuple[str, str]]:
+class _Heat(NamedTuple):
+    """What the shades of a trace are measured against."""
+
+    gain: float
+    """The largest gain or loss of a line."""
+    highest: float
+    """The log-probability that is not shaded."""
+    span: float
+    """From there to the lowest, which is darkest."""
+
+    @classmethod
+    def of(cls, lines: Sequence[Row]) -> _Heat:
+        logprobs = [line[name] for line in lines for name in ("logprob", "bare_logprob")]
+        gains = [abs(gain(line)) for line in lines]
+        return cls(max(1e-9, *gains), max(logprobs), max(1e-9, max(logprobs) - min(logprobs)))
+
+    def unlikely(self, logprob: float) -> str:
+        """The shade of a log-probability."""
+        return _shade("error", (self.highest - logprob) / self.span)
+
+
+def _figures(line: Row, i: int, columns: Sequence[Column], heat: _Heat) -> list[tuple[str, str]]:
     gained = gain(line)
     told = {
         "line": (str(i + 1), "$foreground 60%"),
-        "bare": (f"{line['bare_logprob']:.2f}", _heat("error", line["bare_logprob"] / lowest)),
-        "with": (f"{line['logprob']:.2f}", _heat("error", line["logprob"] / lowest)),
-        "gain": (figures.signed(gained), _heat("success" if gained > 0 else "error", abs(gained) / worst)),
+        "bare": (f"{line['bare_logprob']:.2f}", heat.unlikely(line["bare_logprob"])),
+        "with": (f"{line['logprob']:.2f}", heat.unlikely(line["logprob"])),
+        "gain": (figures.signed(gained), _shade("success" if gained > 0 else "error", abs(gained) / heat.gain)),
         "p think": (figures.EMPTY if line["p_think"] is None else f"{line['p_think']:.3f}", ""),
         "reward": (f"{line['reward']:.2f}", ""),
         "adv": (figures.signed(line["advantage"]), ""),
@@ -101,7 +121,7 @@ def _figures(line: Row, i: int, columns: Sequence[Column], worst: float, lowest:
     return [(f"{told[column.title][0]:>{column.width}}", told[column.title][1]) for column in columns]
 
 
-def _heat(colour: str, fraction: float) -> str:
+def _shade(colour: str, fraction: float) -> str:
     return f"on ${colour} {round(55 * min(1.0, fraction))}%"
 
 

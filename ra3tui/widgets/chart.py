@@ -29,6 +29,7 @@ class Chart(Widget, can_focus=True):
     Chart > .chart--band-eval { color: $text-warning; text-style: bold; }
     Chart > .chart--band-ntp { color: $text-secondary; text-style: bold; }
     Chart > .chart--band-estep { color: $text-primary; text-style: bold; }
+    Chart > .chart--band-annotate { color: $text-secondary; text-style: bold; }
     Chart > .chart--band-mstep { color: $text-accent; text-style: bold; }
     Chart > .chart--band-rlvr { color: $text-success; text-style: bold; }
     """
@@ -36,7 +37,7 @@ class Chart(Widget, can_focus=True):
         f"chart--{name}"
         for name in (
             *("title", "figure", "axis", "curve", "faint"),
-            *("band-eval", "band-ntp", "band-estep", "band-mstep", "band-rlvr"),
+            *("band-eval", "band-ntp", "band-estep", "band-annotate", "band-mstep", "band-rlvr"),
         )
     }
 

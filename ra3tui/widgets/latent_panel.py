@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from ra3tui.widgets import figures
+from ra3tui.widgets import figures, marks
 from ra3tui.widgets.annotated import COMPACT, annotate
 from ra3tui.widgets.follow_table import FollowTable
 
@@ -79,11 +79,10 @@ class LatentPanel(Vertical):
 
 
 def _cells(trace: Row) -> tuple[Text, ...]:
-    phase = f"{trace['phase']} {trace['round']}" if trace["round"] else trace["phase"]
     return (
         Text(figures.count(trace["step"]), justify="right"),
-        Text(phase),
-        Text(trace["trace"] or trace["source"]),
+        Text(marks.phase(trace)),
+        Text(trace["trace"].rsplit("::", 1)[-1] or trace["source"]),
         Text(figures.signed(trace["bound"] - trace["bare"]), justify="right"),
         Text(f"{trace['latents']}/{trace['lines']}", justify="right"),
     )

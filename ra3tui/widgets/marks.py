@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.style import Style
 from rich.text import Text
@@ -46,11 +46,19 @@ PHASES = {
     "eval": Mark("◆", "warning"),
     "ntp": Mark("N", "secondary"),
     "estep": Mark("E", "primary"),
+    "annotate": Mark("A", "secondary"),
     "mstep": Mark("M", "accent"),
     "rlvr": Mark("R", "success"),
 }
 
 UNKNOWN = Mark("·", "")
+ROUNDED = ("estep", "annotate", "mstep")
+"""Phases that belong to an EM round."""
+
+
+def phase(row: dict[str, Any]) -> str:
+    """Phase and round of a row: ``estep 1``. Rounds are counted from 0 in the store, from 1 by people."""
+    return f"{row['phase']} {row['round'] + 1}" if row["phase"] in ROUNDED else str(row["phase"])
 
 
 def content(word: str, mark: Mark) -> Content:

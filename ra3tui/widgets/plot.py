@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ra3tui.widgets import braille, figures
 from ra3tui.widgets.curve import Curve, Floats, spans, ticks
-from ra3tui.widgets.marks import PHASES, UNKNOWN
+from ra3tui.widgets.marks import PHASES, ROUNDED, UNKNOWN
 
 LABELS = 7
 """Cells left of the axis, for the figures of the y ticks."""
@@ -141,7 +141,7 @@ def _bands(bands: Sequence[Band], first: int, last: int, width: int) -> list[Pie
         begin = min(width - 1, max(taken, _cell(band.first_step, first, last, width)))
         end = _cell(bands[i + 1].first_step, first, last, width) if i + 1 < len(bands) else width
         mark = PHASES.get(band.kind, UNKNOWN)
-        label = mark.glyph + (str(band.round) if band.kind in {"estep", "mstep"} else "")
+        label = mark.glyph + (str(band.round + 1) if band.kind in ROUNDED else "")
         taken = begin + 1  # an eval takes no step: what follows at the same step stands beside it
         for x in range(begin, min(width, max(end, taken))):
             letter = label[x - begin] if x - begin < len(label) else "─"

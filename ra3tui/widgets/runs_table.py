@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ra3tui.screens.runs_feed import RunSummary
 
 LAUNCH = "launch:"
-WIDE = {"run": 18, "status": 10, "stage": 8, "step": 6, "progress": 13, "ETA": 7, "pass@1": 6}
-WIDE |= {"loss": 19, "device": 6, "age": 6}
-NARROW = {"run": 17, "status": 9, "stage": 6, "progress": 9, "ETA": 6, "pass@1": 6, "loss": 12}
+WIDE = {"run": 18, "status": 10, "stage": 10, "step": 6, "progress": 13, "ETA": 7, "pass@1": 6}
+WIDE |= {"loss": 17, "device": 6, "age": 6}
+NARROW = {"run": 15, "status": 9, "stage": 8, "progress": 9, "ETA": 6, "pass@1": 6, "loss": 12}
 WIDE_FROM = 118
 
 
@@ -138,7 +138,7 @@ def _run_cells(summary: RunSummary, widths: dict[str, int], theme: dict[str, str
     return {
         "run": Text.assemble(" ", (f"{row['arm']:<{widths['run'] - 8}} ", "bold"), (row["id"], "dim")),
         "status": text(status, STATUSES.get(status, UNKNOWN), theme),
-        "stage": Text(row["stage"] or ""),
+        "stage": Text(row["stage"] or "" if status in ("running", "lost") else ""),
         "step": Text(figures.count(row["step"]), justify="right"),
         "progress": Text.assemble((figures.bar(fraction, widths["progress"] - 5), accent), f" {100 * fraction:3.0f}%")
         if fraction is not None

@@ -84,7 +84,7 @@ def _metrics(writer: Writer, arm: str, points: int, rng: random.Random) -> None:
     phases = [(0, "eval", 0, 0)]
     if arm == "ra3":
         fifth = points // 5
-        phases += [(0, "estep", 0, 1), (fifth, "mstep", 0, 1), (2 * fifth, "estep", 0, 2), (3 * fifth, "mstep", 0, 2)]
+        phases += [(0, "estep", 0, 0), (fifth, "mstep", 0, 0), (2 * fifth, "estep", 0, 1), (3 * fifth, "mstep", 0, 1)]
     elif arm == "ntp":
         phases += [(0, "ntp", 0, 0)]
     if arm != "base":
@@ -166,7 +166,7 @@ def trace(writer: Writer, *, rollout: int = 0, name: str = "json/decoder.py:332 
         }
         for i, (text, latent) in enumerate(PROGRAM)
     ]
-    row = {"phase": "estep", "round": 1, "trace": "even_sum", "source": name, "rollout": rollout, "prompt": PROMPT}
+    row = {"phase": "estep", "round": 0, "trace": "even_sum", "source": name, "rollout": rollout, "prompt": PROMPT}
     program = PROMPT + "".join(text for text, _ in PROGRAM)
     writer.trace(
         {**row, "text": program, "lines": len(lines), "latents": 2, "bound": -1.31, "bare": -1.52, "step": writer.step},

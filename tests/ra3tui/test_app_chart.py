@@ -95,7 +95,7 @@ def test_odd_ranges_are_drawn(values: list[float]) -> None:
 
 
 def test_phases_stand_where_they_begin_and_an_eval_between_them_is_kept() -> None:
-    bands = (Band(0, "eval", 0), Band(0, "estep", 1), Band(50, "mstep", 1), Band(75, "eval", 0), Band(75, "rlvr", 0))
+    bands = (Band(0, "eval", 0), Band(0, "estep", 0), Band(50, "mstep", 0), Band(75, "eval", 0), Band(75, "rlvr", 0))
     line = plot([1.0 + i for i in range(101)], bands)[8][LABELS + 1 :]
     assert line.startswith("◆E1─")
     assert [line.index(letter) / 40 for letter in ("M1", "R")] == pytest.approx([0.5, 0.75], abs=0.05)

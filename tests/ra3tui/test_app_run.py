@@ -248,3 +248,23 @@ async def test_the_app_only_reads(home: Path) -> None:
         await pilot.press("2", "3", "4", "e", "l", "c")
         await until(pilot, lambda: "0 - 35" in screen_text(app))
     assert Reader(home).rows("SELECT * FROM runs") + Reader(home).rows("SELECT * FROM controls") == before
+
+
+async def test_what_a_model_wrote_cannot_steer_the_terminal(home: Path) -> None:
+    seeded.fill(home)
+    with Writer(home, "ra301") as writer:
+        seeded.sample(
+            writer, task="Evil/0", verdict="runtime_error", text="x = '\x1b[2J'", stdout="\x1b]0;gone\x07\x9b1m"
+        )
+        writer.event("evil", "\x1b[31mred")
+    app = App(home, "ra301")
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot)
+        await pilot.press("3")
+        await until(pilot, lambda: "␛[31mred" in screen_text(app))
+        await pilot.press("2")
+        await until(pilot, lambda: "Evil/0" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "␛]0;gone␇" in screen_text(app))
+        assert "␛[2J" in screen_text(app)
+        assert not set(screen_text(app)) & {"\x1b", "\x07", "\x9b"}
