@@ -40,9 +40,9 @@ class RunScreen(PollingScreen[RunNews]):
 
     HELP = """
 # A run
-Under each chart stand the phases: **E** E-step, **A** annotation, **M** M-step (with their round), **N** next-token, **R** RLVR,
-**◆** evaluation. The bright line is the debiased moving average over the points, whose envelope keeps every spike;
-a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with the focus, or on all.
+Under each chart stand the phases: **E** E-step, **A** annotation, **M** M-step (with their round), **N** next-token,
+**R** RLVR, **◆** evaluation. The bright line is the debiased moving average over the points, whose envelope keeps every
+spike; a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with the focus, or on all.
 
 `enter` on a latent sample explains it line by line, on a verdict shows the program and what it failed.
 """

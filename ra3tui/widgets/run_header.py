@@ -52,11 +52,12 @@ def _how_far(news: RunNews) -> Content:
     told = [
         f"step {row['step']}",
         f"ETA {figures.duration(row['eta_s'])}" if row["status"] == "running" else "",
-        f"{figures.count(trained)} tokens trained, {figures.count(generated)} sampled",
+        f"{figures.count(trained)} tokens, {figures.count(generated)} sampled",
     ]
     bar = figures.bar(fraction, 16)
-    percent = "  ?%" if fraction is None else f"{100 * fraction:3.0f}%"
-    return Content.assemble((bar, "$primary"), f" {percent}  ", " · ".join(word for word in told if word))
+    percent = "" if fraction is None else f" {100 * fraction:3.0f}%"
+    phase = f" of {row['stage']}" if row["status"] == "running" and row["stage"] else ""
+    return Content.assemble((bar, "$primary"), f"{percent}{phase}  ", " · ".join(word for word in told if word))
 
 
 def _stages(news: RunNews) -> Content:

@@ -86,11 +86,13 @@ class RunsTable(LiveTable):
     def _paint(self) -> None:
         if not self.columns:
             return
+        launches: dict[str, list[RunSummary]] = {}
+        for summary in self.runs:
+            launches.setdefault(str(summary.row["group"]), []).append(summary)
         rows: dict[str, Cells] = {}
         for launch, members in groupby(self.matching, key=lambda summary: str(summary.row["group"])):
-            summaries = tuple(members)
-            rows[LAUNCH + launch] = self._cells(LAUNCH + launch, summaries)
-            for summary in summaries:
+            rows[LAUNCH + launch] = self._cells(LAUNCH + launch, tuple(launches[launch]))
+            for summary in members:
                 rows[summary.row["id"]] = self._cells(summary.row["id"], (summary,))
         self.set_rows(rows)
 

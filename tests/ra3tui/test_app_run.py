@@ -43,7 +43,15 @@ async def test_the_header_tells_status_progress_eta_tokens_and_arms(home: Path) 
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot)
         head = "\n".join(screen_text(app).splitlines()[:3])
-    for shown in ("▶ running", "smollm2", "base  ntp  ra3", "62%", "step 120", "ETA 3m20s", "24k tokens trained"):
+    for shown in (
+        "▶ running",
+        "smollm2",
+        "base  ntp  ra3",
+        "62% of rlvr",
+        "step 120",
+        "ETA 3m20s",
+        "24k tokens, 8.6k sampled",
+    ):
         assert shown in head
     assert "ra3 ✓ → eval ✓ → rlvr ▶ → eval ◌" in head
 

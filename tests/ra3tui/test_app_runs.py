@@ -71,6 +71,7 @@ async def test_a_filter_shows_only_runs_with_all_its_words(app: App, home: Path)
         await pilot.press("slash", *"arm:ntp", "space", *"done")
         await until(pilot, lambda: "ra301" not in screen_text(app))
         assert "ntp01" in screen_text(app)
+        assert "2/3 done" in screen_text(app)  # the launch is told as a whole
         await pilot.press("escape")
         await until(pilot, lambda: "ra301" in screen_text(app))
 
@@ -191,6 +192,16 @@ async def test_every_screen_survives_40_by_10_and_growing_again(app: App, home: 
             await pilot.press(*keys)
             for size in ((80, 24), (40, 10), (160, 50)):
                 await _resize(pilot, *size)
+
+
+async def test_nothing_is_lost_on_a_terminal_without_colour(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    seeded.fill(home)
+    app = App(home)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "▶ running" in screen_text(app) and "✓ done" in screen_text(app))
+        await pilot.press("down", "down", "down", "enter", "2")
+        await until(pilot, lambda: "✗ wrong_answer" in screen_text(app) and "E1" in screen_text(app))
 
 
 async def _resize(pilot: Pilot, width: int, height: int) -> None:
