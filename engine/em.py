@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
+from engine.branchtrees import branch_gradient
 from engine.forest import imitate
 from engine.measures import measure, record
 from engine.ntp import measure_held_out, train
@@ -52,7 +53,9 @@ def expectation(context: Context, round_: int, state: State | None) -> Policy:
     for number in range(begin + 1, settings.updates + 1):
         batch = indices[(number - 1) * settings.traces : number * settings.traces]
         explore = settings.explore * settings.explore_decay ** (number - 1)
-        groups = roll_out(context, q, batch, context.recipe.ra3.group_size, explore, ("estep", round_, number))
+        groups = roll_out(
+            context, q, batch, context.recipe.ra3.group_size, explore, ("estep", round_, number), settings.mode
+        )
         update = _improve(context, trainer, groups)
         record(context, groups, round_, "estep")
 
@@ -70,7 +73,8 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> Upd
     """Take one update's passes over its rollouts; returns the last."""
     settings = context.recipe.ra3.estep
     clipped = settings.epochs > 1
-    trees = [tree for group in groups for tree in policy_gradient(group, context.recipe, clipped=clipped)]
+    gradient = branch_gradient if settings.mode == "branch" else policy_gradient
+    trees = [tree for group in groups for tree in gradient(group, context.recipe, clipped=clipped)]
     with context.clock("train"):
         for _ in range(settings.epochs):
             update = trainer.update(trees, Clip(settings.clip, settings.clip) if clipped else None)
@@ -78,7 +82,10 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> Upd
 
 
 def choose(context: Context, q: Policy, round_: int) -> Chosen:
-    """Annotate traces with q for the M-step: one draw each, or the best of G by its bound."""
+    """Annotate traces with q for the M-step: one draw each, or the best of G by its bound.
+
+    Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
+    """
     settings = context.recipe.ra3
     best = settings.mstep.select == "best"
     indices = list(islice(shuffled(len(context.traces), context.seed("annotate", round_)), settings.mstep.traces))
@@ -87,7 +94,7 @@ def choose(context: Context, q: Policy, round_: int) -> Chosen:
     size = max(1, context.recipe.compute.decode_batch // (settings.group_size if best else 1))
     for i in range(0, len(indices), size):
         part = indices[i : i + size]
-        groups = roll_out(context, q, part, settings.group_size if best else 1, 0.0, ("annotate", round_))
+        groups = roll_out(context, q, part, settings.group_size if best else 1, 0.0, ("annotate", round_), "trajectory")
         kept = [group.keep_best() for group in groups]
         record(context, kept, round_, "mstep")
         chosen += [(index, group.rollouts[0].comments) for index, group in zip(part, kept, strict=True)]

@@ -46,6 +46,52 @@ def grow(tree: Tree, trace: EncodedTrace, comments: Comments, max_latent_tokens:
     return events
 
 
+class Branch(NamedTuple):
+    """The events of one latent drawn from the bare trace, and of the lines behind it."""
+
+    gate: tuple[Piece, ...]
+    """That the latent's whole prefix comes."""
+    comment: tuple[Piece, ...]
+    """Its tokens, then its end where it ended by itself; empty for ACT."""
+    lines: tuple[tuple[Piece, ...], ...]
+    """The expert's next lines, bare, one after the other; empty for ACT, whose lines are the trunk's."""
+
+
+def trunk(tree: Tree, trace: EncodedTrace) -> tuple[list[int], list[tuple[Piece, ...]]]:
+    """Put a bare trace into ``tree``; returns the node before each line, and each line's event."""
+    before, lines = [tree.extend(trace.prompt)[-1]], []
+    for ids in trace.lines:
+        line, last = _chain(tree, ids, before[-1], first=Support.NEWLINE)
+        before.append(last)
+        lines.append(line)
+    return before[:-1], lines
+
+
+def branch(
+    tree: Tree,
+    trace: EncodedTrace,
+    t: int,
+    before: int,
+    comment: Sequence[int] | None,
+    max_latent_tokens: int,
+    lines_ahead: int,
+) -> Branch:
+    """Grow the latent of line ``t`` behind trunk node ``before``, and behind it at most ``lines_ahead`` bare lines."""
+    prefix = trace.gates[t]
+    if prefix is None:
+        return Branch((), (), ())
+    gate = tree.follow(prefix, before, first=Support.NEWLINE)
+    if comment is None:
+        return Branch(gate, (), ())
+    opened = tree.extend(prefix, before)[-1]
+    told, parent = _comment(tree, comment, opened, ended=len(comment) < max_latent_tokens)
+    lines = []
+    for ids in trace.lines[t : t + lines_ahead]:
+        line, parent = _chain(tree, ids, parent, first=Support.NEWLINE)
+        lines.append(line)
+    return Branch(gate, told, tuple(lines))
+
+
 def imitate(trace: EncodedTrace, comments: Comments) -> Tree:
     """The tree of one annotated trace whose every token after the prompt is a target of coefficient 1."""
     tree = Tree()

@@ -88,17 +88,15 @@ def record(context: Context, groups: Sequence[Group], round_: int, phase: str) -
                 "bound": float(rewards.sum()),
                 "bare": float(group.bare_logprobs.sum()),
             }
-            context.writer.trace(row, list(_line_rows(group, g, latents, settings)))
+            context.writer.trace(row, list(_line_rows(group, g, latents)))
 
 
 def _latents(context: Context, rollout: Rollout) -> tuple[str | None, ...]:
     return tuple(None if ids is None else context.policy.decode(ids) for ids in rollout.comments)
 
 
-def _line_rows(
-    group: Group, g: int, latents: Sequence[str | None], settings: recipe.Ra3
-) -> Iterator[dict[str, object]]:
-    advantages = group.advantages(settings)
+def _line_rows(group: Group, g: int, latents: Sequence[str | None]) -> Iterator[dict[str, object]]:
+    advantages = group.advantages
     for t, line in enumerate(group.trace.lines):
         gate = group.rollouts[g].gates[t]
         yield {

@@ -5,7 +5,7 @@ their common prefix once. A node attends to its ancestors and to nothing else, w
 branches from seeing each other. A `Target` asks for the log-probability of an event at some nodes: of one token, of a
 run of tokens, or that a run of tokens does *not* come. The trainer knows no more of an algorithm than these.
 
-Shapes: B rows, L nodes a row, P pieces, N targets, V vocabulary.
+Shapes: B rows, L nodes a row, P distinct pieces, Q uses of them, N targets, V vocabulary.
 """
 
 from __future__ import annotations
@@ -103,8 +103,10 @@ class Batch:
     """[P] token, or NEW_LINE."""
     supports: Tensor
     """[P]"""
+    uses: Tensor
+    """[Q] index of the piece that is used: one that several targets ask for is computed once."""
     owners: Tensor
-    """[P] index of the target a piece belongs to."""
+    """[Q] index of the target that uses it."""
     targets: list[Target]
     """N targets, in the order of the trees."""
 
@@ -154,7 +156,8 @@ def collate(rows: Sequence[Sequence[Tree]]) -> Batch:
     positions = np.zeros_like(ids)
     mask = np.zeros((len(rows), length, length), dtype=bool)
     mask[:, range(length), range(length)] = True
-    pieces: list[tuple[int, int, int, int, int]] = []
+    pieces: dict[tuple[int, int, int, int], int] = {}
+    uses: list[tuple[int, int]] = []
     targets: list[Target] = []
     for r, trees in enumerate(rows):
         start = 0
@@ -164,10 +167,13 @@ def collate(rows: Sequence[Sequence[Tree]]) -> Batch:
             mask[r, start:stop, start:stop] = ancestors = _ancestors(tree.parents)
             positions[r, start:stop] = ancestors.sum(1) - 1
             for target in tree.targets:
-                pieces += [(r, start + p.node, p.token, int(p.support), len(targets)) for p in target.pieces]
+                for piece in target.pieces:
+                    key = (r, start + piece.node, piece.token, int(piece.support))
+                    uses.append((pieces.setdefault(key, len(pieces)), len(targets)))
                 targets.append(target)
             start = stop
-    row, node, token, support, owner = torch.tensor(pieces, dtype=torch.long).reshape(-1, 5).unbind(1)
+    row, node, token, support = torch.tensor(list(pieces), dtype=torch.long).reshape(-1, 4).unbind(1)
+    used, owner = torch.tensor(uses, dtype=torch.long).reshape(-1, 2).unbind(1)
     return Batch(
         input_ids=torch.from_numpy(ids),
         position_ids=torch.from_numpy(positions),
@@ -176,6 +182,7 @@ def collate(rows: Sequence[Sequence[Tree]]) -> Batch:
         nodes=node,
         tokens=token,
         supports=support,
+        uses=used,
         owners=owner,
         targets=targets,
     )
@@ -192,7 +199,11 @@ def _ancestors(parents: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[n
 
 def logprobs(policy: Policy, batch: Batch) -> Tensor:
     """[N] log-probability of each target, in nats, float32, with its gradient where gradients are on."""
-    hidden = policy.hidden(batch.input_ids, batch.position_ids, batch.mask)
+    return target_logprobs(policy, batch, policy.hidden(batch.input_ids, batch.position_ids, batch.mask))
+
+
+def target_logprobs(policy: Policy, batch: Batch, hidden: Tensor) -> Tensor:
+    """[N] log-probabilities as in `logprobs`, from the hidden states [B, L, D] of the batch's nodes."""
     picked = hidden[batch.rows, batch.nodes]
     chunks = zip(*(torch.split(column, LOGIT_ROWS) for column in (picked, batch.tokens, batch.supports)), strict=True)
     if torch.is_grad_enabled():
@@ -200,7 +211,7 @@ def logprobs(policy: Policy, batch: Batch) -> Tensor:
     else:
         pieces = [_piece_logprobs(policy, *chunk) for chunk in chunks]
     total = torch.zeros(len(batch.targets), device=picked.device)
-    total = total.index_add(0, batch.owners, torch.cat(pieces))
+    total = total.index_add(0, batch.owners, torch.cat(pieces)[batch.uses])
     return torch.where(batch.complement, log1mexp(total), total)
 
 

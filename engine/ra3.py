@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import recipe
-from engine.forest import LineEvents
+from engine.forest import Branch, LineEvents
 from engine.packing import Target
 from engine.sampler import EncodedTrace, Gate, Rollout
 from engine.traces import Trace
@@ -61,6 +61,11 @@ def returns(rewards_GT: Floats, gamma: float, horizon: int | None) -> Floats:
     return rewards_GT @ weights
 
 
+def branch_return(logprobs: Sequence[float], charge: float, gamma: float) -> float:
+    """R_t of a latent that stands alone: the discounted l_k of the lines behind it, k from t, less its charge."""
+    return sum(gamma**k * logprob for k, logprob in enumerate(logprobs)) - charge
+
+
 def leave_one_out(returns_GT: Floats) -> Floats:
     """Each return less the mean of the other rollouts' at the same line, [G, T] (Kool et al., 2019)."""
     group = returns_GT.shape[0]
@@ -74,30 +79,46 @@ def importance(gate: Gate) -> float:
 
 
 def decision_targets(
-    events: Sequence[LineEvents],
-    rollout: Rollout,
-    advantages_T: Floats,
-    *,
-    clipped: bool,
+    events: Sequence[LineEvents], rollout: Rollout, advantages_T: Floats, *, clipped: bool
 ) -> list[Target]:
-    """The policy gradient's targets of one rollout: its gates, and the tokens of its comments.
+    """The policy gradient's targets of one rollout: its gates, and the tokens of its comments."""
+    targets: list[Target] = []
+    for t, event in enumerate(events):
+        targets += decision(event, rollout, t, float(advantages_T[t]), clipped=clipped)
+    return targets
+
+
+def decision(event: LineEvents | Branch, rollout: Rollout, t: int, advantage: float, *, clipped: bool) -> list[Target]:
+    """The targets of the decision at line ``t``: its gate, and the events of its comment.
 
     A gate's coefficient is its advantage times the importance weight of exploration. A comment's tokens carry the
     weight of their temperature alone: they are learnt as if the gate had stood open where exploration opened it.
     ``clipped`` keeps the old log-probabilities, for a second pass over the same rollouts.
     """
-    targets: list[Target] = []
-    for t, (event, gate) in enumerate(zip(events, rollout.gates, strict=True)):
-        if gate is None:
-            continue
-        advantage = float(advantages_T[t])
-        old = decision_logprob(gate) if clipped else None
-        targets.append(Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think))
-        drawn = zip(rollout.comment_logprobs[t], rollout.behaviour_logprobs[t], strict=True)
-        for piece, (logprob, behaviour) in zip(event.comment, drawn, strict=True):
-            weight = math.exp(logprob - behaviour)
-            targets.append(Target((piece,), "comment", advantage * weight, logprob if clipped else None))
+    gate = rollout.gates[t]
+    if gate is None:
+        return []
+    old = decision_logprob(gate) if clipped else None
+    targets = [Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think)]
+    drawn = zip(rollout.comment_logprobs[t], rollout.behaviour_logprobs[t], strict=True)
+    for piece, (logprob, behaviour) in zip(event.comment, drawn, strict=True):
+        weight = math.exp(logprob - behaviour)
+        targets.append(Target((piece,), "comment", advantage * weight, logprob if clipped else None))
     return targets
+
+
+def charges(rollout: Rollout, scored: Sequence[Sequence[float]], settings: recipe.Ra3) -> list[float]:
+    """What each line of a rollout is charged, in nats: its gate, and its comment's drift from the scorer.
+
+    ``scored`` are the log-probabilities of each line's comment events under the scorer.
+    """
+    drift = [
+        sum(drawn) - sum(told) if told else 0.0 for drawn, told in zip(rollout.comment_logprobs, scored, strict=True)
+    ]
+    return [
+        gate_charge(gate, settings) + settings.estep.comment_kl * nats
+        for gate, nats in zip(rollout.gates, drift, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -108,11 +129,14 @@ class Group:
     encoded: EncodedTrace
     rollouts: list[Rollout]
     line_logprobs: Floats
-    """[G, T] l_t under the scorer, with the rollout's latents."""
+    """[G, T] l_t under the scorer: with the rollout's latents up to line t, or in ``branch`` mode with that of line t
+    alone."""
     bare_logprobs: Floats
     """[T] l_t under the scorer, without latents."""
     charges: Floats
     """[G, T] what the bound charges, in nats."""
+    returns: Floats
+    """[G, T] R_t, what each decision is judged by."""
 
     @property
     def rewards(self) -> Floats:
@@ -124,11 +148,10 @@ class Group:
         """[G, T] where a latent starts."""
         return np.array([[gate is not None and gate.think for gate in r.gates] for r in self.rollouts])
 
-    def advantages(self, settings: recipe.Ra3) -> Floats:
+    @property
+    def advantages(self) -> Floats:
         """[G, T] leave-one-out advantages of the returns; zeros for a group of one, which has nothing to compare."""
-        if len(self.rollouts) == 1:
-            return np.zeros_like(self.charges)
-        return leave_one_out(returns(self.rewards, settings.gamma, settings.horizon))
+        return leave_one_out(self.returns) if len(self.rollouts) > 1 else np.zeros_like(self.returns)
 
     def keep_best(self) -> Group:
         """The group of the one rollout with the highest bound, the sum of its rewards."""
@@ -139,4 +162,5 @@ class Group:
             rollouts=self.rollouts[row],
             line_logprobs=self.line_logprobs[row],
             charges=self.charges[row],
+            returns=self.returns[row],
         )

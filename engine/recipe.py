@@ -112,6 +112,9 @@ class Ntp(Imitation):
 class Estep(Section):
     """Finding the latents by policy gradient."""
 
+    mode: Literal["trajectory", "branch"] = "trajectory"
+    """``trajectory``: later latents see earlier ones. ``branch``: each line's latent is drawn from the bare program,
+    all side by side from one shared prefix, and judged by the next ``horizon`` lines: give a short one."""
     updates: int = Field(20, ge=0)
     """Updates of q a round."""
     traces: int = Field(8, ge=1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from engine import recipe
+from engine.branches import annotate_branches
+from engine.branchtrees import score_branches
 from engine.forest import Comments, LineEvents, grow
 from engine.packing import Target, Tree
 from engine.policy import Policy
-from engine.ra3 import Group, decision_targets, gate_charge, line_logprob
+from engine.ra3 import Group, charges, decision_targets, line_logprob, returns
 from engine.sampler import EncodedTrace, Rollout, annotate
 from engine.stage import Context
 from engine.traces import Trace
@@ -18,32 +21,51 @@ from engine.trainer import score
 
 
 def roll_out(
-    context: Context, q: Policy, indices: Sequence[int], group_size: int, explore: float, label: Sequence[object]
+    context: Context,
+    q: Policy,
+    indices: Sequence[int],
+    group_size: int,
+    explore: float,
+    label: Sequence[object],
+    mode: Literal["trajectory", "branch"],
 ) -> list[Group]:
     """Annotate the traces at ``indices``, ``group_size`` times each, and score them under the context's policy."""
-    settings = context.recipe.ra3
     pairs = [context.traces[index] for index in indices]
     seeds = [context.seed(*label, index, g) for index in indices for g in range(group_size)]
+    traces = [encoded for _, encoded in pairs for _ in range(group_size)]
     with context.clock("sample"):
-        rollouts = annotate(
-            q,
-            [encoded for _, encoded in pairs for _ in range(group_size)],
-            seeds,
-            max_latent_tokens=settings.max_latent_tokens,
-            explore=explore,
-            explore_prior=settings.estep.explore_prior,
-            comment_temperature=settings.estep.temperature,
-            batch_size=context.recipe.compute.decode_batch,
-            should_stop=context.should_stop,
-        )
+        rollouts = _draw(context, q, traces, seeds, explore, mode)
     context.costs.tokens_generated += sum(rollout.tokens_generated for rollout in rollouts)
     context.raise_if_stopped()
     groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
+    scored = score_branches if mode == "branch" else score_group
     with context.clock("score"):
         return [
-            score_group(context.policy, trace, encoded, group, context.recipe)
+            scored(context.policy, trace, encoded, group, context.recipe)
             for (trace, encoded), group in zip(pairs, groups, strict=True)
         ]
+
+
+def _draw(
+    context: Context,
+    q: Policy,
+    traces: Sequence[EncodedTrace],
+    seeds: Sequence[int],
+    explore: float,
+    mode: Literal["trajectory", "branch"],
+) -> list[Rollout]:
+    ra3, compute = context.recipe.ra3, context.recipe.compute
+    knobs: dict[str, Any] = {
+        "max_latent_tokens": ra3.max_latent_tokens,
+        "explore": explore,
+        "explore_prior": ra3.estep.explore_prior,
+        "comment_temperature": ra3.estep.temperature,
+        "batch_size": compute.decode_batch,
+        "should_stop": context.should_stop,
+    }
+    if mode == "branch":
+        return annotate_branches(q, traces, seeds, trunk_tokens=compute.row_tokens, **knobs)
+    return annotate(q, traces, seeds, **knobs)
 
 
 def score_group(
@@ -58,26 +80,16 @@ def score_group(
         tree.targets += [Target((piece,), "comment") for event in events for piece in event.comment]
     trees = list({id(tree): tree for tree, _ in planted}.values())
     values = {id(tree): iter(row) for tree, row in zip(trees, score(scorer, trees, settings.compute), strict=True)}
-    lines, charges = [], []
+    lines, charged = [], []
     for (tree, events), rollout in zip(planted, [None, *rollouts], strict=True):
         row = values[id(tree)]
         lines.append([line_logprob([next(row) for _ in event.line], ra3.line_logp) for event in events])
         told = [[next(row) for _ in event.comment] for event in events]
         if rollout is not None:
-            charges.append(_charges(rollout, told, ra3))
-    return Group(trace, encoded, rollouts, np.array(lines[1:]), np.array(lines[0]), np.array(charges))
-
-
-def _charges(rollout: Rollout, scorer_logprobs: Sequence[Sequence[float]], settings: recipe.Ra3) -> list[float]:
-    """What each line of a rollout is charged: its gate, and its comment's distance from the scorer."""
-    drift = [
-        sum(drawn or []) - sum(scored) if scored else 0.0
-        for drawn, scored in zip(rollout.comment_logprobs, scorer_logprobs, strict=True)
-    ]
-    return [
-        gate_charge(gate, settings) + settings.estep.comment_kl * nats
-        for gate, nats in zip(rollout.gates, drift, strict=True)
-    ]
+            charged.append(charges(rollout, told, ra3))
+    line_logprobs, charges_GT = np.array(lines[1:]), np.array(charged)
+    worth = returns(line_logprobs - charges_GT, ra3.gamma, ra3.horizon)
+    return Group(trace, encoded, rollouts, line_logprobs, np.array(lines[0]), charges_GT, worth)
 
 
 def plant(
@@ -98,9 +110,8 @@ def plant(
 def policy_gradient(group: Group, settings: recipe.Recipe, *, clipped: bool) -> list[Tree]:
     """The trees of one group's update of q."""
     ra3 = settings.ra3
-    advantages = group.advantages(ra3)
     comments = [rollout.comments for rollout in group.rollouts]
     planted = plant(group.encoded, comments, ra3.max_latent_tokens, settings.compute.row_tokens)
-    for (tree, events), rollout, advantages_T in zip(planted, group.rollouts, advantages, strict=True):
+    for (tree, events), rollout, advantages_T in zip(planted, group.rollouts, group.advantages, strict=True):
         tree.targets += decision_targets(events, rollout, advantages_T, clipped=clipped)
     return list({id(tree): tree for tree, _ in planted}.values())

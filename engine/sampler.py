@@ -256,10 +256,10 @@ def _annotate(
     rollout = Rollout()
     feed, drop, events = list(trace.prompt), 0, 0
     for line, prefix in zip(trace.lines, trace.gates, strict=True):
-        gate, comment = None, _Comment()
+        gate, comment = None, Comment()
         if prefix is not None:
             asked = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
-            gate = _decide(asked.logprob, random.random(), exploration)
+            gate = decide(asked.logprob, random.random(), exploration)
             feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1)
         if gate is not None and gate.think:
             while len(comment.ids) < max_latent_tokens and not comment.ended:
@@ -267,12 +267,13 @@ def _annotate(
                 comment.add(drawn, end)
                 feed = comment.ids[-1:] if not comment.ended else []
                 events += 1
-        _note(rollout, gate, comment)
+        note(rollout, gate, comment)
         feed = [*feed, *line]
     return replace(rollout, tokens_generated=events)
 
 
-def _decide(logprob_think: float, uniform: float, exploration: Exploration) -> Gate:
+def decide(logprob_think: float, uniform: float, exploration: Exploration) -> Gate:
+    """Draw a gate's decision from the behaviour gate, at a uniform number in [0, 1)."""
     logprob_think = min(logprob_think, 0.0)  # rounding
     p_think = (1 - exploration.rate) * math.exp(logprob_think) + exploration.rate * exploration.prior
     think = uniform < p_think
@@ -280,7 +281,7 @@ def _decide(logprob_think: float, uniform: float, exploration: Exploration) -> G
 
 
 @dataclass(slots=True)
-class _Comment:
+class Comment:
     """A comment while it is drawn."""
 
     ids: list[int] = field(default_factory=list)
@@ -289,6 +290,7 @@ class _Comment:
     ended: bool = False
 
     def add(self, drawn: Answer, end: int) -> None:
+        """Take in one drawn event; the event ``end`` ends the comment."""
         self.logprobs.append(drawn.logprob)
         self.behaviour.append(drawn.behaviour_logprob)
         if drawn.token == end:
@@ -297,7 +299,8 @@ class _Comment:
             self.ids.append(drawn.token)
 
 
-def _note(rollout: Rollout, gate: Gate | None, comment: _Comment) -> None:
+def note(rollout: Rollout, gate: Gate | None, comment: Comment) -> None:
+    """Append the latent of one more line."""
     rollout.gates.append(gate)
     rollout.comments.append(comment.ids if gate is not None and gate.think else None)
     rollout.comment_logprobs.append(comment.logprobs)
