@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.measures import measure
-from engine.ra3 import Group, gate_charge
+from engine.ra3 import Group, gate_charge, returns
 from engine.recipe import Ra3
 from engine.sampler import EncodedTrace, Gate, Rollout
 from engine.traces import Line, Trace
@@ -28,7 +28,9 @@ def group(thinks: list[list[bool]], line_logprobs: list[list[float]], bare: list
     trace = Trace("t", "p", tuple(Line("\nx", "", True) for _ in range(lines)), "here")
     encoded = EncodedTrace([0], [[0]] * lines, [[0, 1]] * lines)
     charges = np.array([[gate_charge(gate, SETTINGS) for gate in rollout.gates] for rollout in rollouts])
-    return Group(trace, encoded, rollouts, np.array(line_logprobs), np.array(bare), charges)
+    likelihood = np.array(line_logprobs)
+    worth = returns(likelihood - charges, SETTINGS.gamma, SETTINGS.horizon)
+    return Group(trace, encoded, rollouts, likelihood, np.array(bare), charges, worth)
 
 
 TWO = group(
