@@ -17,8 +17,15 @@ CELL_OVERHEAD_MB = 96
 """Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
 _HERE = Path(__file__).parent
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # noqa: S108
-"""All a candidate sees of the environment: nothing of the user's, and the same order of sets everywhere."""
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # the same order of sets everywhere
+    "PYTHONNODEBUGRANGES": "1",  # smaller code, so cheaper forks
+    "PYTHONUTF8": "1",
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/tmp",  # noqa: S108  # the cell's own
+    "PATH": "/usr/bin:/bin",
+}
+"""All a candidate sees of the environment: nothing of the user's."""
 
 
 class LocalCell(Cell):

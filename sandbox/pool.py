@@ -26,6 +26,8 @@ OPENERS: dict[Backend, Callable[[], Callable[[], Pair]]] = {
     "process": lambda: process.open_pair,
 }
 """What makes the opener of a backend's pairs of cells."""
+PER_CORE = 2
+"""Workers a core: candidate and judge of one worker take turns, and one alone would leave the core idle in between."""
 AHEAD = 4
 """Jobs in hand per worker: enough that none waits for the caller, few enough that thousands cost no memory."""
 
@@ -159,7 +161,7 @@ class Sandbox:
         try:
             if revive:
                 worker.revive(self._closing)
-            return worker.judge(ticket.job)
+            return worker.judge(ticket.job, ticket.cancelled)
         finally:
             ticket.worker = None
             self._idle.put(worker)
@@ -200,12 +202,12 @@ async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
 def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandbox:
     """A sandbox on the named backend; ``auto`` takes the first that works here and isolates.
 
-    Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is one a core by default.
+    Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is two a core by default.
     """
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:
-            return Sandbox(name, OPENERS[name](), workers or os.cpu_count() or 1)
+            return Sandbox(name, OPENERS[name](), workers or PER_CORE * (os.cpu_count() or 1))
         except (CellLost, OSError) as error:
             failures.append(f"{name}: {error}")
     mend = "`ra3 sandbox check` tries every backend and says what each needs"

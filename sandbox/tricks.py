@@ -21,6 +21,7 @@ _IN_THE_TEXT = {
     "signals": r"os\.kill(?:pg)?\((?!os\.getpid)",
 }
 _PATTERNS = {trick: re.compile(pattern) for trick, pattern in _IN_THE_TEXT.items()}
+_ANSWERING_BRANCH = re.compile(r"==.*:\s*return\b")
 _ENOUGH = 2
 """Cases that a program must know by heart to be called hard-coded."""
 
@@ -42,6 +43,8 @@ def seen(program: str, test: Test, verdict: Verdict, forged: bool) -> tuple[str,
 
 def _is_hard_coded(program: str, test: Test) -> bool:
     """Whether the program has several of the test's cases in it, argument and answer side by side."""
+    if len(_ANSWERING_BRANCH.findall(program)) < _ENOUGH and "{" not in program:
+        return False
     cases = _cases_of(test)
     if sum(argument in program and answer in program for argument, answer in cases) < _ENOUGH:
         return False

@@ -66,7 +66,7 @@ class Worker:
         if pair is not None:
             pair.abort()
 
-    def judge(self, job: Job) -> tuple[Result, bool]:
+    def judge(self, job: Job, given_up: threading.Event) -> tuple[Result, bool]:
         """Judge one job: the result, and whether it is to be found out again alone.
 
         Trouble of ours comes back as ``sandbox_error``, never as an exception.
@@ -75,6 +75,8 @@ class Worker:
         suspect = False
         try:
             self.start()
+            if given_up.is_set():  # from here on `abort` reaches the cells
+                raise CellLost("the job was cancelled")
             decision, reports = self._judge(job)
             tricks = seen(job.program, job.test, decision.verdict, decision.forged)
             result, suspect = replace(_result(decision, reports), tricks=tricks), decision.suspect

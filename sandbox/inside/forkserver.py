@@ -16,21 +16,16 @@ import signal
 import socket
 import struct
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import candidate, child, frames, judge, kernel, layers, scratch, seccomp
 from .watch import Capture, Child, Watch, end_all
 
-PRELOADED = (
-    *("array", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "fractions"),
-    *("functools", "heapq", "itertools", "math", "operator", "re", "string", "typing"),
-)
+PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")
 """What programs import most: loaded once, so that a fork finds them there.
 
-Not `random` and `threading`: what they do after a fork costs more than all the rest of it, whether used or not.
+No more than these: every module makes every fork dearer, `random` and `threading`, which act after a fork, most of all.
 """
 CHANNEL = 3
 """The descriptor number of a child's channel."""
@@ -44,8 +39,7 @@ class CellError(Exception):
     """The cell cannot do what was asked; told to the supervisor, who ends the cell."""
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """What the cell has to work with, handed over by whatever made it."""
 
     control_in: int
@@ -168,6 +162,8 @@ class ForkServer:
             body()
             os._exit(0)
         except BaseException:
+            import traceback  # noqa: PLC0415  # seldom needed, and dear to carry along
+
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(70)
@@ -184,7 +180,7 @@ class ForkServer:
         kept = {name: bytes(stream.kept) for name, stream in forked.streams.items()}
         note = kept.pop("note", b"")[frames.HEADER.size :]
         texts = {name: text.decode("utf-8", "replace") for name, text in kept.items()}
-        report = asdict(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
+        report = vars(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
         return report | {"note": note.decode("utf-8", "replace")}, watch.hung_up
 
     def _oom_kills(self) -> int:

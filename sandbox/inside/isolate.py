@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from . import kernel
@@ -89,23 +88,22 @@ def _build_root(config: dict[str, Any]) -> None:
         _bind(path, root + path)
         kernel.set_mount_flags(root + path, kernel.MS_RDONLY | _CONFINED)
     for link, target in config["links"].items():
-        Path(root + link).symlink_to(target)
+        os.symlink(target, root + link)
     for device in _DEVICES:
         _bind(f"/dev/{device}", f"{root}/dev/{device}")
-    proc, tmp = Path(root, "proc"), Path(root, "tmp")
-    proc.mkdir()
-    tmp.mkdir()
+    tmp = f"{root}/tmp"  # noqa: S108  # the cell's own
+    os.mkdir(tmp)
+    os.mkdir(f"{root}/proc")
     options = f"size={config['tmp_bytes']},nr_inodes={config['tmp_files']},mode=1777"
-    kernel.mount("tmpfs", str(tmp), "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
+    kernel.mount("tmpfs", tmp, "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
 
 
 def _bind(source: str, target: str) -> None:
-    place = Path(target)
-    if Path(source).is_dir():
-        place.mkdir(parents=True, exist_ok=True)
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
     else:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch()
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
     kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
 
 

@@ -6,7 +6,6 @@ one channel, and what comes back is a value of an exact built-in type, an except
 
 from __future__ import annotations
 
-import ast
 import builtins
 import importlib
 import math
@@ -204,6 +203,8 @@ def _shadowed_builtins(code: types.CodeType, source: str) -> set[str]:
     """
     if any(not hasattr(builtins, name) for name in code.co_names):
         return set()
+    import ast  # noqa: PLC0415  # seldom needed, and dear to carry along
+
     tested = [node.test for node in ast.parse(source).body if isinstance(node, ast.Assert)]
     calls = [test.left if isinstance(test, ast.Compare) else test for test in tested]
     return {call.func.id for call in calls if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
@@ -246,7 +247,7 @@ def _run_checker(test: dict[str, Any], _line: Line) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "checker"}
     exec(compile(test["source"], FILENAME, "exec", dont_inherit=True), names)  # noqa: S102
     accepted = names["check"](test["stdin"], test["expected"], test["output"])
-    return {"outcome": "passed" if accepted is True else "failed"}
+    return {"outcome": "passed" if accepted is True else "failed", "where": "the checker"}
 
 
 _RUNNERS = {"check": _run_check, "asserts": _run_asserts, "calls": _run_calls, "checker": _run_checker}

@@ -50,8 +50,8 @@ def _no_network() -> bool:
 
 def _read_only_root() -> bool:
     try:
-        os.mkdir("/ra3-probe")  # noqa: PTH102  # pathlib would hide nothing here
+        os.mkdir("/ra3-probe")  # pathlib would hide nothing here
     except OSError as error:
         return error.errno == errno.EROFS
-    os.rmdir("/ra3-probe")  # noqa: PTH106
+    os.rmdir("/ra3-probe")
     return False

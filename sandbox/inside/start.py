@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 from . import forkserver, frames, isolate
@@ -55,7 +54,7 @@ def _serve(config: dict[str, Any]) -> None:
 
 def _keep_open(paths: list[str]) -> int | None:
     """A descriptor of the kernel's out-of-memory counter, the first that is there, before it goes out of sight."""
-    there = [path for path in paths if Path(path).exists()]
+    there = [path for path in paths if os.path.exists(path)]
     if not there:
         return None
     fd = os.open(there[0], os.O_RDONLY)
@@ -65,7 +64,7 @@ def _keep_open(paths: list[str]) -> int | None:
 
 
 def _open_folder(path: str) -> int | None:
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY) if Path(path).is_dir() else None
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY) if os.path.isdir(path) else None
 
 
 def _link_by_name(path: str, listen: bool) -> socket.socket:
@@ -77,7 +76,7 @@ def _link_by_name(path: str, listen: bool) -> socket.socket:
             link.bind(path)
             link.listen(1)
             peer, _ = link.accept()
-        Path(path).unlink()
+        os.unlink(path)
         peer.setblocking(True)
         return peer
     deadline = time.monotonic() + LINK_WAIT_S

@@ -8,9 +8,7 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import frames, kernel
 
@@ -18,15 +16,14 @@ _CHUNK = 1 << 16
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 1.0
 
 
-@dataclass
 class Capture:
     """One stream of the child, kept up to a cap."""
 
-    fd: int
-    cap: int
-    kept: bytearray = field(default_factory=bytearray)
-    over: bool = False
-    open: bool = True
+    def __init__(self, fd: int, cap: int) -> None:
+        self.fd, self._cap = fd, cap
+        self.kept = bytearray()
+        self.over = False
+        self.open = True
 
     def pull(self) -> None:
         """Read once; notes the end of the stream and an overflow."""
@@ -35,8 +32,8 @@ class Capture:
         except BlockingIOError:
             return
         self.open = bool(chunk)
-        self.over = self.over or len(self.kept) + len(chunk) > self.cap
-        self.kept += chunk[: self.cap - len(self.kept)]
+        self.over = self.over or len(self.kept) + len(chunk) > self._cap
+        self.kept += chunk[: self._cap - len(self.kept)]
 
     def drain(self) -> None:
         """Take what is left when every writer is dead, and no more than fits."""
@@ -49,8 +46,7 @@ class Capture:
         os.close(self.fd)
 
 
-@dataclass
-class Child:
+class Child(NamedTuple):
     """A forked process and the parent's ends of its streams."""
 
     pid: int
@@ -171,25 +167,32 @@ def _scheduled_thread(threads: int, thread: str) -> float:
     return (int(on_cpu) + int(queued)) / 1e9
 
 
-@dataclass
 class Ending:
     """What the kernel said when the child and all it left behind were reaped."""
 
-    status: int = 0
-    cpu_s: float = 0.0
-    peak_mb: float = 0.0
-    others: int = 0
-    """Processes the child left behind."""
-    blocked: bool = False
-    """One of them was ended by the system-call filter."""
+    def __init__(self) -> None:
+        self.status = 0
+        self.cpu_s = 0.0
+        self.peak_mb = 0.0
+        self.others = 0
+        """Processes the child left behind."""
+        self.blocked = False
+        """One of them was ended by the system-call filter."""
 
 
 def _strike() -> None:
     own = os.getpid()
-    victims = [-1] if own == 1 else Path(f"/proc/{own}/task/{own}/children").read_text().split()
-    for victim in victims:
+    for victim in [-1] if own == 1 else _children(own):
         with contextlib.suppress(ProcessLookupError):  # it had ended
-            os.kill(int(victim), signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    fd = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY)
+    try:
+        return [int(child) for child in os.read(fd, _CHUNK).split()]
+    finally:
+        os.close(fd)
 
 
 def end_all(child: Child) -> Ending:
