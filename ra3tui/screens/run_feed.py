@@ -17,6 +17,8 @@ Row = dict[str, Any]
 
 POINTS_A_READ = 4000
 ROWS_A_READ = 300
+UNSEEN = 500
+"""A running curve is read again when it is longer by one in so many: less would move no dot of its chart."""
 COLUMNS = {
     "traces": "id, step, phase, round, trace, source, rollout, lines, latents, bound, bare",
     "samples": "id, step, phase, suite, task, sample, tokens, stop, verdict, reward, cpu_s, tricks",
@@ -59,7 +61,8 @@ class RunFeed:
         row = printable_row(reader.run(self.run))
         anew = self._taken_up_again(row)
         latest = _latest(reader, self.run)
-        grown = [key for key in keys if key in latest and self._grow(reader, key, latest[key][0])]
+        live = row["status"] == "running"
+        grown = [key for key in keys if key in latest and self._grow(reader, key, latest[key][0], live=live)]
         return RunNews(
             row=row,
             arms=tuple(reader.runs(row["group"])),
@@ -81,12 +84,12 @@ class RunFeed:
             self._ids.clear()
         return again
 
-    def _grow(self, reader: Reader, key: str, last: int) -> bool:
+    def _grow(self, reader: Reader, key: str, last: int, *, live: bool) -> bool:
         """Read the next points of a metric; False where there are none."""
         curve = self.curves.setdefault(key, Curve())
         if last < curve.last_step:
             curve = Curve()
-        if last == curve.last_step:
+        if last == curve.last_step or (live and last - curve.last_step < curve.last_step // UNSEEN):
             return False
         query = "SELECT step, value, special FROM metrics WHERE run = ? AND key = ? AND step > ? ORDER BY step LIMIT ?"
         rows = reader.rows(query, [self.run, key, curve.last_step, POINTS_A_READ])
