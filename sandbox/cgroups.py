@@ -91,10 +91,21 @@ def _parents() -> dict[str, Path]:
     return dict.fromkeys(wanted, parent)
 
 
+def _sweep(parent: Path) -> None:
+    """Remove what a process that was killed could not: its groups, empty since its cells ended with it."""
+    for left in parent.glob("ra3-*-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists():
+            with contextlib.suppress(OSError):  # not empty yet: the next one will
+                left.rmdir()
+
+
 def open_account() -> Account:
     """Make the groups of one cell; raises OSError where this user may not."""
     name = f"ra3-{os.getpid()}-{next(_COUNTER)}"
-    folders = {controller: parent / name for controller, parent in _parents().items()}
+    parents = _parents()
+    for parent in set(parents.values()):
+        _sweep(parent)
+    folders = {controller: parent / name for controller, parent in parents.items()}
     made: list[Path] = []
     try:
         for folder in sorted(set(folders.values())):

@@ -55,7 +55,7 @@ def build(
     """Build the image of the docker backend on every engine that DOCKER_HOST or DOCKER_CONTEXT names."""
     from sandbox import SandboxUnavailable
     from sandbox.cell import CellLost
-    from sandbox.docker_engine import connect, hosts
+    from sandbox.docker_engine import LABEL, connect, hosts
     from sandbox.image import IMAGE, build, build_from_host
 
     built = {}
@@ -63,6 +63,7 @@ def build(
         for host in hosts():
             client = connect(host)
             built[host] = build_from_host(client, talk) if from_host else build(client, talk)
+            client.prune_volumes(filters={"label": LABEL})  # what a run that was killed could not remove
             client.close()
     except CellLost as error:
         raise SandboxUnavailable(str(error)) from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,3 +213,25 @@ def test_no_output_changes_another_jobs_verdict(
     assert told[1] is not Verdict.PASSED
     assert told[1] is not Verdict.SANDBOX_ERROR
     assert told[2] is Verdict.WRONG_ANSWER
+
+
+LAUNCH = """
+import os, sys
+from sandbox import Asserts, Job, Limits, open_sandbox
+with open_sandbox("namespaces", workers=1) as sandbox:
+    sandbox.submit(Job("while True: pass", Asserts(""), Limits(cpu_s=1000)))
+    print(*open(f"/proc/self/task/{os.getpid()}/children").read().split(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_supervisor_that_is_killed_leaves_no_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", LAUNCH], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        cells = [int(pid) for pid in supervisor.stdout.readline().split()]
+        ends = [os.pidfd_open(pid) for pid in cells]
+        supervisor.kill()
+    assert len(cells) == 2
+    for end in ends:
+        assert select.select([end], [], [], 60)[0], "a cell outlived its supervisor"
+        os.close(end)

@@ -1,0 +1,94 @@
+"""From the kernel's facts and the judge's note to a verdict, without any process."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from sandbox import Limits, Verdict
+from sandbox.verdicts import by_the_kernel, of_calls, of_ending, of_silence
+
+LIMITS = Limits(cpu_s=1.0)
+
+
+def report(**facts: Any) -> dict[str, Any]:
+    quiet = {
+        "reason": "stopped",
+        "cpu_s": 0.1,
+        "wall_s": 0.2,
+        "oom": False,
+        "blocked": False,
+        "status": 9,
+        "stderr": "",
+    }
+    return quiet | {"stderr": ""} | facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "suspect"),
+    [
+        ({}, None, False),
+        ({"reason": "cpu", "cpu_s": 1.5}, Verdict.TIME_LIMIT, False),
+        ({"reason": "exit", "cpu_s": 1.2, "status": 0}, Verdict.TIME_LIMIT, True),
+        ({"reason": "stopped", "cpu_s": 1.2}, Verdict.TIME_LIMIT, True),
+        ({"reason": "idle"}, Verdict.TIME_LIMIT, False),
+        ({"reason": "wall"}, Verdict.TIME_LIMIT, True),
+        ({"reason": "output"}, Verdict.OUTPUT_LIMIT, False),
+        ({"reason": "exit", "oom": True}, Verdict.MEMORY_LIMIT, False),
+        ({"reason": "cpu", "cpu_s": 1.5, "oom": True}, Verdict.MEMORY_LIMIT, False),
+        ({"reason": "exit", "blocked": True, "status": signal.SIGSYS}, Verdict.FORBIDDEN, False),
+        ({"reason": "stopped", "blocked": True}, None, False),
+        ({"reason": "exit", "status": signal.SIGSYS}, None, False),
+    ],
+)
+def test_the_kernels_facts_decide_what_they_can(facts: dict[str, Any], verdict: Verdict | None, suspect: bool) -> None:
+    decision = by_the_kernel(report(**facts), LIMITS)
+    assert (decision.verdict if decision else None) is verdict
+    assert (decision.suspect if decision else False) is suspect
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (0, Verdict.EARLY_EXIT),
+        (124 << 8, Verdict.EARLY_EXIT),
+        (137 << 8, Verdict.EARLY_EXIT),
+        (signal.SIGKILL, Verdict.EARLY_EXIT),
+        (signal.SIGXCPU, Verdict.EARLY_EXIT),
+        (signal.SIGSEGV, Verdict.RUNTIME_ERROR),
+        (signal.SIGABRT, Verdict.RUNTIME_ERROR),
+    ],
+)
+def test_a_candidate_that_went_without_a_word_chose_to_or_crashed(status: int, verdict: Verdict) -> None:
+    assert of_ending({"gone": True}, report(reason="exit", status=status)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("note", "verdict"),
+    [
+        ({"outcome": "passed"}, Verdict.PASSED),
+        ({"outcome": "failed", "where": "line 3"}, Verdict.WRONG_ANSWER),
+        ({"outcome": "raised", "raised": "KeyError", "text": "", "where": "line 1"}, Verdict.RUNTIME_ERROR),
+        ({"outcome": "raised", "raised": "MemoryError", "text": "", "where": "line 1"}, Verdict.MEMORY_LIMIT),
+        ({"outcome": "ended", "ending": {"syntax": "bad"}}, Verdict.SYNTAX_ERROR),
+        ({"outcome": "ended", "ending": {"exit": "0"}}, Verdict.EARLY_EXIT),
+        ({"outcome": "ended", "ending": {"forged": True}}, Verdict.WRONG_ANSWER),
+        ({"outcome": "ended", "ending": {"raised": "OSError", "text": ""}}, Verdict.RUNTIME_ERROR),
+        ({"outcome": "broken test", "text": "SyntaxError", "where": "line 1"}, Verdict.SANDBOX_ERROR),
+    ],
+)
+def test_the_judges_note_decides_the_rest(note: dict[str, Any], verdict: Verdict) -> None:
+    assert of_calls(note, report()).verdict is verdict
+
+
+def test_a_judge_choked_by_answers_is_the_candidates_doing() -> None:
+    assert of_silence(report(reason="cpu")).verdict is Verdict.TIME_LIMIT
+    assert of_silence(report(oom=True)).verdict is Verdict.MEMORY_LIMIT
+    assert of_silence(report(reason="exit")).verdict is Verdict.SANDBOX_ERROR
+
+
+def test_limits_must_be_above_nothing() -> None:
+    with pytest.raises(ValueError, match="memory_mb"):
+        Limits(memory_mb=0)
