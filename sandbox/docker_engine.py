@@ -215,7 +215,7 @@ def _open_on(host: str) -> Pair:
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=64k,nr_inodes=16,mode=1777"}
     cells: list[DockerCell] = []
     try:
-        _check_image(client)
+        check_image(client)
         client.create_volume(folder, driver="local", driver_opts=options, labels={LABEL: str(os.getpid())})
         for listen in (True, False):
             cells.append(DockerCell(client, folder, listen))
@@ -230,7 +230,7 @@ def _open_on(host: str) -> Pair:
         raise CellLost(f"the engine at {host}: {error}") from error
 
 
-def _check_image(client: docker.APIClient) -> None:
+def check_image(client: docker.APIClient) -> None:
     """Raises CellLost where the engine has no image of ours, or one with another fork server in it."""
     from docker.errors import ImageNotFound  # noqa: PLC0415
 

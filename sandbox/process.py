@@ -1,7 +1,7 @@
 """The process backend: limits and a system-call filter, for a Linux whose kernel refuses namespaces.
 
-Named unsafe, and used only when asked for by name: a candidate here can read what this user can, and write where the
-user may. It has no network and sends no signals, so that it cannot end this user's other processes.
+Named unsafe, and used only when asked for by name. It opens no socket and sends no signal, and where the kernel has
+Landlock it reads the interpreter and writes its scratch folder alone; elsewhere it reads and writes what this user can.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .cell import CellLost, Pair
 from .local import LocalCell, open_linked
+from .namespaces import readable_paths
 
 
 class ProcessCell(LocalCell):
@@ -29,7 +30,8 @@ class ProcessCell(LocalCell):
 
     def configuration(self) -> dict[str, object]:
         """Its scratch folder is all that is its own."""
-        return {"kind": "process", "folder": str(self.folder)}
+        readable = readable_paths()["readable"]
+        return {"kind": "process", "folder": str(self.folder), "readable": readable}
 
     def close(self) -> None:
         """Hang up, kill, and remove the scratch folder."""

@@ -49,6 +49,8 @@ class Cell(NamedTuple):
     """A descriptor of a /proc of this pid namespace, where there is one."""
     oom_file: int | None
     """A descriptor of the file in which the kernel counts what it ended for want of memory, where there is one."""
+    landlocked: bool
+    """Whether Landlock bounds what it can read and write."""
     count_processes: bool
     """Whether RLIMIT_NPROC counts this cell alone."""
 
@@ -71,6 +73,8 @@ class ForkServer:
         held += layers.bind()  # once, for ourselves and all we fork: the kernel compiles the filter each time
         gc.disable()  # a child that collected would touch, and so copy, every page of ours
         gc.freeze()
+        if self._cell.landlocked:
+            held.append("landlock")
         if self._cell.oom_file is not None:
             held.append("memory account")
         self._report({"layers": [*held, "rlimits"]})

@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Any
 
-from . import forkserver, frames, isolate
+from . import forkserver, frames, isolate, landlock
 
 _CONTROL_IN, _CONTROL_OUT, _OOM_FILE = 200, 201, 202
 LINK_WAIT_S = 60.0
@@ -31,6 +31,7 @@ def main() -> None:
 
 def _serve(config: dict[str, Any]) -> None:
     oom_file = _keep_open(config["oom_files"])
+    landlocked = False
     match config["kind"]:
         case "namespaces":
             link, proc = socket.socket(fileno=config["link"]), isolate.enter(config)
@@ -39,6 +40,7 @@ def _serve(config: dict[str, Any]) -> None:
         case "process":
             os.chdir(config["folder"])
             link, proc = socket.socket(fileno=config["link"]), _open_folder("/proc")
+            landlocked = landlock.restrict([*config["readable"], "/proc", "/dev"], [config["folder"], "/dev/null"])
         case kind:
             raise forkserver.CellError(f"a cell cannot be of kind {kind}")
     cell = forkserver.Cell(
@@ -47,6 +49,7 @@ def _serve(config: dict[str, Any]) -> None:
         link=link,
         proc=proc,
         oom_file=oom_file,
+        landlocked=landlocked,
         count_processes=config["kind"] == "namespaces",
     )
     forkserver.ForkServer(cell).serve()

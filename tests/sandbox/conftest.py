@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sandbox import Job, Limits, Result, Sandbox, SandboxUnavailable, open_sandbox
+from sandbox.cell import CellLost
+from sandbox.docker_engine import check_image, connect
+from sandbox.image import build_from_host
 
 QUICK = Limits(cpu_s=0.5, memory_mb=256, output_bytes=1 << 16, wall_factor=2.0, deadline_s=5.0)
 
@@ -22,11 +25,24 @@ def docker_host() -> Iterator[str]:
         pytest.skip("no Docker engine named: set RA3_TEST_DOCKER_HOST to an engine's socket to run the Docker tests")
     before = os.environ.get("DOCKER_HOST")
     os.environ["DOCKER_HOST"] = host
+    _build_image_if_needed(host)
     yield host
     if before is None:
         del os.environ["DOCKER_HOST"]
     else:
         os.environ["DOCKER_HOST"] = before
+
+
+def _build_image_if_needed(host: str) -> None:
+    try:
+        client = connect(host)
+    except CellLost as error:
+        pytest.skip(f"the Docker tests do not run: {error}")
+    try:
+        check_image(client)
+    except CellLost:
+        build_from_host(client, print)
+    client.close()
 
 
 @pytest.fixture(scope="session", params=["namespaces", "docker"])
