@@ -152,12 +152,17 @@ def test_a_container_that_is_killed_in_mid_job_costs_no_job(docker_host: str) ->
 
 def test_closing_leaves_no_container_and_no_volume(docker_host: str) -> None:
     client = connect(docker_host)
-    volumes = client.volumes()["Volumes"] or []
-    containers = {container["Id"] for container in client.containers(all=True)}
+    ours = {"label": f"{LABEL}={os.getpid()}"}
+
+    def there() -> set[str]:
+        volumes = client.volumes(filters=ours)["Volumes"] or []
+        return {volume["Name"] for volume in volumes} | {c["Id"] for c in client.containers(all=True, filters=ours)}
+
+    before = there()
     with open_sandbox("docker", workers=1) as opened:
         assert next(opened.judge([job(RIGHT)])).verdict is Verdict.PASSED
-    assert {container["Id"] for container in client.containers(all=True)} == containers
-    assert client.volumes()["Volumes"] in (volumes, None)
+        assert there() > before
+    assert there() == before
     client.close()
 
 
