@@ -73,10 +73,13 @@ def _limit_first_version(memory: Path, memory_bytes: int) -> None:
     _write_if_there(wider, str(memory_bytes))
 
 
-def _parents() -> dict[str, Path]:
-    """The groups under which ours go, by controller; raises OSError where a controller is missing."""
+def parents(membership: str) -> dict[str, Path]:
+    """The groups under which ours go, by controller, ``membership`` being our /proc/self/cgroup.
+
+    Raises OSError where a controller is missing or may not be shared out.
+    """
     own = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             own[controller] = path.lstrip("/")
@@ -102,10 +105,10 @@ def _sweep(parent: Path) -> None:
 def open_account() -> Account:
     """Make the groups of one cell; raises OSError where this user may not."""
     name = f"ra3-{os.getpid()}-{next(_COUNTER)}"
-    parents = _parents()
-    for parent in set(parents.values()):
-        _sweep(parent)
-    folders = {controller: parent / name for controller, parent in parents.items()}
+    places = parents(Path("/proc/self/cgroup").read_text())
+    for place in set(places.values()):
+        _sweep(place)
+    folders = {controller: place / name for controller, place in places.items()}
     made: list[Path] = []
     try:
         for folder in sorted(set(folders.values())):

@@ -82,6 +82,15 @@ KILLED: dict[str, tuple[int | None, int | None]] = {
     "memfd_secret": (447, 447),
     "mknod": (133, None),
     "mknodat": (259, 33),
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
+    "remap_file_pages": (216, 234),
+    "vmsplice": (278, 75),
+    "uselib": (134, None),
+    "sysfs": (139, None),
+    "ustat": (136, None),
+    "lookup_dcookie": (212, 18),
+    "nfsservctl": (180, 42),
 }
 """Name to number, on x86_64 and on aarch64; None where the architecture lacks the call."""
 
@@ -100,10 +109,12 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "semget": (64, 190),
     "msgget": (68, 186),
     "mq_open": (240, 180),
+    "sync": (162, 81),
+    "syncfs": (306, 267),
     "mbind": (237, 235),
     "set_mempolicy": (238, 237),
 }
-"""New programs, what would change how the fork server is run, and memory that would outlive the candidate."""
+"""New programs, what would slow the fork server or the host, and memory that would outlive the candidate."""
 
 _CLONE, _CLONE3, _PRLIMIT = (56, 220), (435, 435), (302, 261)
 _SIGNALS = ((62, 129), (200, 130), (234, 131), (129, 138), (297, 240), (424, 424))
