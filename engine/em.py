@@ -63,7 +63,7 @@ def expectation(context: Context, round_: int, state: State | None) -> Policy:
             place = {"phase": "estep", "round": round_, "update": number}
             return {**place, "q": q.model.state_dict(), "trainer": trainer.state_dict()}
 
-        metrics = measure(groups, context.recipe.ra3) | {"estep/explore": explore}
+        metrics = measure(groups, context.recipe.ra3) | {"estep/explore": explore, "estep/loss": update.loss}
         context.finish_update(update, metrics, written)
         context.tell(number, settings.updates, "updates", f"reward {metrics['estep/reward']:.3f}")
     return q

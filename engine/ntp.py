@@ -55,7 +55,7 @@ def train(
             return {**place(), "trainer": trainer.state_dict(), "update": number}
 
         losses = {f"{prefix}/loss_{label}": -mean for label, mean in update.mean_logprob.items()}
-        context.finish_update(update, losses, written)
+        context.finish_update(update, {"loss": update.loss} | losses, written)
         context.tell(number, len(batches), "updates", f"loss {update.loss:.3f}")
 
 

@@ -98,7 +98,7 @@ def run(context: Context, state: State | None) -> None:
     for number in range(begin + 1, settings.updates + 1):
         groups = list(_draw_groups(context, suite.problems, number))
         update = _improve(context, trainer, groups)
-        metrics = measure(groups)
+        metrics = measure(groups) | ({"rlvr/loss": update.loss} if update else {})
 
         def written(number: int = number) -> State:
             return {"trainer": trainer.state_dict(), "update": number}

@@ -167,7 +167,6 @@ class Context:
         if update is not None:
             self.costs.tokens_trained += update.tokens
             metrics = {
-                "loss": update.loss,
                 "grad_norm": update.grad_norm,
                 "learning_rate": update.learning_rate,
             } | metrics

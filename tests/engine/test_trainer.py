@@ -49,9 +49,7 @@ def trees(coefficient: float = 1.0) -> list[Tree]:
     for ids in ([2, 3, 0, 2], [2, 3, 0, 3, 1], [3, 0, 1], [3, 3, 3, 2, 0, 0]):
         tree = Tree()
         nodes = tree.extend(ids)
-        tree.targets = [
-            Target((Piece(a, b),), "code", coefficient) for a, b in zip(nodes, ids[1:], strict=False)
-        ]
+        tree.targets = [Target((Piece(a, b),), "code", coefficient) for a, b in zip(nodes, ids[1:], strict=False)]
         made.append(tree)
     return made
 
