@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given, settings
@@ -97,8 +98,6 @@ def test_packing_keeps_every_tree_once_and_no_row_too_full(sizes: list[int], row
 
 @given(st.floats(-60, -1e-4))
 def test_log1mexp_agrees_with_high_precision(x: float) -> None:
-    import mpmath
-
     with mpmath.workdps(40):
         expected = float(mpmath.log(1 - mpmath.exp(mpmath.mpf(x))))
     assert float(log1mexp(torch.tensor(x, dtype=torch.float64))) == pytest.approx(expected, rel=1e-9, abs=1e-30)
