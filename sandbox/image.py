@@ -10,6 +10,7 @@ import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ Tell = Callable[[str], None]
 """Where progress goes, a line at a time."""
 
 
+@cache
 def fingerprint() -> str:
     """Of the fork server's source: an image with another one speaks another language."""
     content = hashlib.sha256()

@@ -63,7 +63,19 @@ class ForkServer:
         self._is_init = os.getpid() == 1
 
     def serve(self) -> None:
-        """Say hello, then one task after the other."""
+        """Say which layers hold, then do one task after the other."""
+        self._report({"layers": self._settle()})
+        while (frame := frames.read_frame(self._cell.control_in, frames.CONTROL_LIMIT)) is not None:
+            task = json.loads(frame)
+            if "end" in task:
+                continue  # the task had ended by itself when this was sent
+            report, hung_up = self._judge(task) if "test" in task else self._run(task)
+            if hung_up:
+                return
+            self._report(report)
+
+    def _settle(self) -> list[str]:
+        """Make the process a fork server, bound like what it will fork; the layers that hold."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # as init it cannot be interrupted then
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -77,15 +89,7 @@ class ForkServer:
             held.append("landlock")
         if self._cell.oom_file is not None:
             held.append("memory account")
-        self._report({"layers": [*held, "rlimits"]})
-        while (frame := frames.read_frame(self._cell.control_in, frames.CONTROL_LIMIT)) is not None:
-            task = json.loads(frame)
-            if "end" in task:
-                continue  # the task had ended by itself when this was sent
-            report, hung_up = self._judge(task) if "test" in task else self._run(task)
-            if hung_up:
-                return
-            self._report(report)
+        return [*held, "rlimits"]
 
     def _report(self, message: dict[str, Any]) -> None:
         frames.write_frame(self._cell.control_out, json.dumps(message).encode("ascii"))

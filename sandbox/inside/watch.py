@@ -66,7 +66,7 @@ class Watch:
         for stream in child.streams.values():
             os.set_blocking(stream.fd, False)
             self._poll.register(stream.fd, select.POLLIN)
-        self._used_cpu = 0.0
+        self._used_cpu, self._spenders = 0.0, 1
         self.hung_up = False
         """The supervisor is gone."""
 
@@ -106,12 +106,14 @@ class Watch:
         return frame is None or json.loads(frame).get("end") == self._task_id
 
     def _next_look(self) -> float:
-        """A child of one process cannot use CPU faster than time passes: no need to look any sooner."""
-        left: float = self._limits["kill_cpu_s"] - self._used_cpu
+        """No process uses CPU faster than time passes: no need to look any sooner."""
+        left: float = (self._limits["kill_cpu_s"] - self._used_cpu) / self._spenders
         return min(max(left, _SHORTEST_LOOK), _LONGEST_LOOK)
 
     def _over_limit(self) -> str | None:
-        self._used_cpu = sum(kernel.cpu_seconds(pid) for pid in self._processes())
+        processes = self._processes()
+        self._used_cpu = sum(kernel.cpu_seconds(pid) for pid in processes)
+        self._spenders = max(1, len(processes))
         if self._used_cpu >= self._limits["kill_cpu_s"]:
             return "cpu"
         wall = time.monotonic() - self._child.started

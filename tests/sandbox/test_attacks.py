@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Asserts, Job, Program, Result, Sandbox, Stdio, Verdict
+from sandbox import Asserts, Job, Limits, Program, Result, Sandbox, Stdio, Verdict
 from tests.sandbox.conftest import QUICK
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
@@ -33,6 +33,8 @@ TESTS = {
     "program": Program(),
     "stdio": Stdio((("3\n", "6\n"), ("10\n", "20\n"))),
 }
+ROOMY = Limits(cpu_s=10, memory_mb=128)
+"""For what fills the memory: on a busy machine that takes its time, and the CPU is not to be what ends it."""
 HONEST = Job("def double(x):\n    return x + x\n", ASSERTS, QUICK)
 
 
@@ -103,7 +105,8 @@ def attack_on(sandbox: Sandbox, host: Host, path: Path) -> tuple[Attack, Result]
     attack = read(path)
     program = attack.program.replace("{CANARY}", str(host.canary)).replace("{PORT}", str(host.port))
     program = program.replace("ra3-canary", f"ra3-canary-{os.getpid()}")
-    (result,) = sandbox.judge([Job(program, TESTS[attack.test], QUICK)])
+    limits = ROOMY if attack.verdict is Verdict.MEMORY_LIMIT else QUICK
+    (result,) = sandbox.judge([Job(program, TESTS[attack.test], limits)])
     return attack, result
 
 

@@ -18,7 +18,7 @@ from sandbox import Asserts, Check, Job, Limits, Program, Sandbox, Verdict
 from sandbox.docker_engine import LABEL, connect, hosts
 
 TEST = Asserts("assert double(2) == 4")
-SMALL = Limits(cpu_s=1.0, memory_mb=128, output_bytes=1 << 14, wall_factor=1.0)
+SMALL = Limits(cpu_s=3.0, memory_mb=128, output_bytes=1 << 14, wall_factor=0.3)
 HONEST = ("def double(x):\n    return x + x\n", Verdict.PASSED)
 HOSTILE = (
     ("import os\nos._exit(0)\n", Verdict.EARLY_EXIT),
