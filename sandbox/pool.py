@@ -65,7 +65,7 @@ class Sandbox:
         self._closing = threading.Event()
 
     def submit(self, job: Job) -> Future[Result]:
-        """Hand in one job; waits while there are too many in hand already. Cancelling the future stops the job."""
+        """Hand in one job; waits while there are too many in hand. A future cancelled in time is never judged."""
         return self._take(job).future
 
     def judge(self, jobs: Iterable[Job]) -> Iterator[Result]:
@@ -115,9 +115,10 @@ class Sandbox:
                 ticket.cancel()
 
     def _take(self, job: Job) -> _Ticket:
-        if self._closing.is_set():
-            raise SandboxUnavailable("the sandbox is closed")
         self._room.acquire()
+        if self._closing.is_set():
+            self._room.release()
+            raise SandboxUnavailable("the sandbox is closed")
         ticket = _Ticket(job)
         self._in_hand.add(ticket)
         ticket.future.add_done_callback(lambda _: self._give_back(ticket))

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import Asserts, Job, Limits, Sandbox, SandboxUnavailable, Verdict, open_sandbox
+from sandbox import Asserts, Job, Limits, Result, Sandbox, SandboxUnavailable, Verdict, open_sandbox
 from sandbox.docker_engine import LABEL, connect
 from sandbox.pool import AHEAD
 from sandbox.turnstile import Turnstile
@@ -71,20 +72,16 @@ def test_jobs_are_taken_only_a_little_ahead_of_the_results(own: Sandbox) -> None
 
 
 def test_submitting_waits_for_room(own: Sandbox) -> None:
-    futures = [own.submit(job(ENDLESS)) for _ in range(AHEAD * 2)]
-    entered = threading.Event()
-
-    def one_more() -> None:
-        own.submit(job(RIGHT)).result()
-        entered.set()
-
-    thread = threading.Thread(target=one_more)
+    patient = Limits(cpu_s=1000)
+    futures = [own.submit(job(ENDLESS, limits=patient)) for _ in range(AHEAD * 2)]
+    assert not own._room.acquire(blocking=False)
+    late: list[Future[Result]] = []
+    thread = threading.Thread(target=lambda: late.append(own.submit(job(ENDLESS, limits=patient))))
     thread.start()
-    assert not entered.is_set()
-    for future in futures[2:]:
-        future.cancel()
+    assert late == []
+    futures[-1].cancel()
     thread.join()
-    assert entered.is_set()
+    assert len(late) == 1
 
 
 def test_an_event_loop_stays_free_while_it_streams(sandbox: Sandbox) -> None:
