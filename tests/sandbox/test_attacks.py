@@ -12,11 +12,13 @@ import select
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from sandbox import Asserts, Job, Limits, Program, Result, Sandbox, Stdio, Verdict
+from sandbox.docker_engine import connect
 from tests.sandbox.conftest import QUICK
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
@@ -54,11 +56,22 @@ def read(path: Path) -> Attack:
     return Attack(text, said.get("Test", "calls"), Verdict(said["Verdict"]), said.get("Trick"))
 
 
-_ENGINES_OWN = re.compile(r"/(overlay2|volumes|netns|containers)/")
+def _mount_points() -> list[str]:
+    """All but those of engines, which mount for their containers as these come and go."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [point for point in points if "netns" not in point and not point.startswith(_engine_folder())]
 
 
-def _mounts() -> list[str]:
-    return Path("/proc/self/mountinfo").read_text().splitlines()
+@cache
+def _engine_folder() -> str:
+    """Where the tests' engine keeps its files, on this machine or another."""
+    host = os.environ.get("RA3_TEST_DOCKER_HOST") or os.environ.get("DOCKER_HOST")
+    if not host:
+        return "no engine"
+    client = connect(host)
+    folder = client.info()["DockerRootDir"]
+    client.close()
+    return str(folder)
 
 
 class Host:
@@ -76,7 +89,7 @@ class Host:
     def _seen(self) -> dict[str, object]:
         return {
             "name": os.uname().nodename,
-            "mounts": [line.split()[4] for line in _mounts() if not _ENGINES_OWN.search(line)],
+            "mounts": _mount_points(),
             "shared memory": Path("/proc/sysvipc/shm").read_text(),
             "in the folder": sorted(os.listdir(self.canary.parent)),  # noqa: PTH208
             "canary": self.canary.read_text(),
