@@ -12,8 +12,9 @@ def wipe() -> bool:
     with contextlib.suppress(OSError):  # not ours to change: then nobody could have changed it either
         os.chmod(".", 0o1777)  # noqa: S103  # a scratch folder like any other
     try:
-        if os.listdir():  # the common case, in one call
-            _remove_all()
+        if not os.listdir():  # the common case
+            return True
+        _remove_all()
         return not os.listdir()
     except (OSError, RecursionError):  # such as folders a thousand deep
         return False

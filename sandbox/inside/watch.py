@@ -91,9 +91,9 @@ class Watch:
                 self._pull(stream)
         if any(stream.over for stream in self._child.streams.values()):
             return "output"
-        if self._control in ready and self._told_to_stop():
-            return "stopped"
-        return "exit" if self._pidfd in ready else None
+        if self._pidfd in ready:
+            return "exit"  # before a word to stop, which may be the judge's answer to this very end
+        return "stopped" if self._control in ready and self._told_to_stop() else None
 
     def _pull(self, stream: Capture) -> None:
         stream.pull()
