@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from sandbox import Job, Limits, Result, Sandbox, SandboxUnavailable, open_sandbox
 from sandbox.cell import CellLost
 from sandbox.docker_engine import check_image, connect
 from sandbox.image import build_from_host
+
+settings.register_profile("busy machine", deadline=None)  # how long an example takes is no property of ours
+settings.load_profile("busy machine")
 
 QUICK = Limits(cpu_s=0.5, memory_mb=256, output_bytes=1 << 16, wall_factor=2.0, deadline_s=5.0)
 
