@@ -52,6 +52,7 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
     max_latent_tokens: int,
     explore: float,
     explore_prior: float = 0.5,
+    gate_temperature: float = 1.0,
     comment_temperature: float = 1.0,
     trunk_tokens: int = 2048,
     batch_size: int = 64,
@@ -66,12 +67,13 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
         max_latent_tokens: where a comment is cut; at least 1.
         explore: how much of the behaviour gate is the prior.
         explore_prior: P(THINK) of that prior.
+        gate_temperature: of the rest of the behaviour gate.
         comment_temperature: of the comments' events; 0 is greedy.
         trunk_tokens: nodes that one trunk holds; a longer trace has a trunk of its own.
         batch_size: branches whose next events are drawn at a time.
         should_stop: asked before each step; once true, what has ended by then is returned.
     """
-    exploration = Exploration(explore, explore_prior)
+    exploration = Exploration(explore, explore_prior, gate_temperature)
     events = comment_events(policy)
 
     def drawing(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor, Tensor]:

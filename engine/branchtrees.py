@@ -14,7 +14,7 @@ from engine import recipe
 from engine.forest import Branch, branch, trunk
 from engine.packing import Piece, Target, Tree
 from engine.policy import Policy
-from engine.ra3 import Group, branch_return, charges, decision, line_logprob
+from engine.ra3 import Group, branch_return, charges, decision, line_logprob, malformed
 from engine.sampler import EncodedTrace, Rollout
 from engine.traces import Trace
 from engine.trainer import score
@@ -63,7 +63,12 @@ def score_branches(
     reach = ra3.horizon or len(encoded.lines)
     trunks = plant_branches(encoded, rollouts, ra3.max_latent_tokens, reach, settings.compute.row_tokens)
     bare, told, ahead = _score(scorer, trunks, settings)
-    charges_GT = np.array([charges(r, [told[g, t] for t in range(len(bare))], ra3) for g, r in enumerate(rollouts)])
+    charges_GT = np.array(
+        [
+            charges(rollout, [told[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
+            for g, rollout in enumerate(rollouts)
+        ]
+    )
     line_logprobs, worth = np.empty_like(charges_GT), np.empty_like(charges_GT)
     for g, t in np.ndindex(*charges_GT.shape):
         lines = ahead[g, t] or bare[t : t + reach]

@@ -93,13 +93,16 @@ def branch(
 
 
 def imitate(trace: EncodedTrace, comments: Comments) -> Tree:
-    """The tree of one annotated trace whose every token after the prompt is a target of coefficient 1."""
+    """The tree of one annotated trace whose every token after the prompt is a target of coefficient 1.
+
+    A latent's prefix is labelled ``gate``, its text ``comment``, the expert's lines ``code``.
+    """
     tree = Tree()
     parent = tree.extend(trace.prompt)[-1]
     for ids, prefix, comment in zip(trace.lines, trace.gates, comments, strict=True):
         if prefix and comment is not None:
             pieces, parent = _chain(tree, [*prefix, *comment], parent)
-            tree.targets += singles(pieces, "comment")
+            tree.targets += singles(pieces[: len(prefix)], "gate") + singles(pieces[len(prefix) :], "comment")
         pieces, parent = _chain(tree, ids, parent)
         tree.targets += singles(pieces, "code")
     return tree

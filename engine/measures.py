@@ -13,10 +13,10 @@ from engine.stage import Context
 from engine.traces import Annotated
 
 
-def measure(groups: Sequence[Group], settings: recipe.Ra3) -> dict[str, float]:
-    """Metrics of one E-step update; log-likelihoods in nats (a token, for ``line_logp = mean``), means over lines.
+def measure(groups: Sequence[Group], settings: recipe.Ra3, prefix: str = "estep") -> dict[str, float]:
+    """Metrics of rollouts, such as those of one E-step update; ``gain`` is what latents add to the lines behind them.
 
-    ``gain`` is what latents add to the lines they stand before.
+    Log-likelihoods are in nats (a token, for ``line_logp = mean``), means over lines.
     """
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     gates = [gate for rollout in rollouts for gate in rollout.gates if gate is not None]
@@ -25,17 +25,17 @@ def measure(groups: Sequence[Group], settings: recipe.Ra3) -> dict[str, float]:
     gains = np.concatenate([(group.line_logprobs - group.bare_logprobs)[group.think] for group in groups])
     lengths = [len(comment) for rollout in rollouts for comment in rollout.comments if comment is not None]
     return {
-        "estep/reward": float(np.mean(likelihood - charges)),
-        "estep/likelihood": float(likelihood.mean()),
-        "estep/penalty": float(charges.mean()),
-        "estep/bound": float(np.mean([group.rewards.sum(1).mean() for group in groups])),
-        "estep/bare": float(np.mean([group.bare_logprobs.sum() for group in groups])),
-        "estep/think_rate": float(np.mean([gate.think for gate in gates])),
-        "estep/gate_entropy": float(np.mean([_entropy(gate) for gate in gates])),
-        "estep/p_think": float(np.mean(np.exp([gate.logprob_think for gate in gates]))),
-        **_if_any("estep/gain", gains),
-        **_if_any("estep/latent_tokens", lengths),
-        **_segments(groups, settings.gamma),
+        f"{prefix}/reward": float(np.mean(likelihood - charges)),
+        f"{prefix}/likelihood": float(likelihood.mean()),
+        f"{prefix}/penalty": float(charges.mean()),
+        f"{prefix}/bound": float(np.mean([group.rewards.sum(1).mean() for group in groups])),
+        f"{prefix}/bare": float(np.mean([group.bare_logprobs.sum() for group in groups])),
+        f"{prefix}/think_rate": float(np.mean([gate.think for gate in gates])),
+        f"{prefix}/gate_entropy": float(np.mean([_entropy(gate) for gate in gates])),
+        f"{prefix}/p_think": float(np.mean(np.exp([gate.logprob_think for gate in gates]))),
+        **_if_any(f"{prefix}/gain", gains),
+        **_if_any(f"{prefix}/latent_tokens", lengths),
+        **_segments(groups, settings.gamma, prefix),
     }
 
 
@@ -50,7 +50,7 @@ def _entropy(gate: Gate) -> float:
     return float(-p * np.log(p) - (1 - p) * np.log1p(-p))
 
 
-def _segments(groups: Sequence[Group], gamma: float) -> dict[str, float]:
+def _segments(groups: Sequence[Group], gamma: float, prefix: str) -> dict[str, float]:
     """Segments a trace, mean duration in lines, and the effective discount E[gamma^duration]."""
     durations: list[int] = []
     traces = 0
@@ -60,9 +60,9 @@ def _segments(groups: Sequence[Group], gamma: float) -> dict[str, float]:
             durations += np.diff([*starts, len(think)]).tolist()
             traces += 1
     return {
-        "estep/segments": len(durations) / traces,
-        "estep/duration": float(np.mean(durations)),
-        "estep/gamma_bar": float(np.mean(gamma ** np.array(durations))),
+        f"{prefix}/segments": len(durations) / traces,
+        f"{prefix}/duration": float(np.mean(durations)),
+        f"{prefix}/gamma_bar": float(np.mean(gamma ** np.array(durations))),
     }
 
 

@@ -10,7 +10,7 @@ Shapes: G rollouts of a trace, T lines.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -107,17 +107,28 @@ def decision(event: LineEvents | Branch, rollout: Rollout, t: int, advantage: fl
     return targets
 
 
-def charges(rollout: Rollout, scored: Sequence[Sequence[float]], settings: recipe.Ra3) -> list[float]:
-    """What each line of a rollout is charged, in nats: its gate, and its comment's drift from the scorer.
+def malformed(rollout: Rollout, decode: Callable[[Sequence[int]], str]) -> list[bool]:
+    """For each line: does its comment say nothing, or was it cut before its newline?"""
+    return [
+        comment is not None and not (ended and decode(comment).strip())
+        for comment, ended in zip(rollout.comments, rollout.ended, strict=True)
+    ]
 
-    ``scored`` are the log-probabilities of each line's comment events under the scorer.
+
+def charges(
+    rollout: Rollout, scored: Sequence[Sequence[float]], broken: Sequence[bool], settings: recipe.Ra3
+) -> list[float]:
+    """What each line of a rollout is charged, in nats: its gate, its comment's drift from the scorer, and its form.
+
+    ``scored`` are the log-probabilities of each line's comment events under the scorer, ``broken`` is of `malformed`.
     """
+    estep = settings.estep
     drift = [
         sum(drawn) - sum(told) if told else 0.0 for drawn, told in zip(rollout.comment_logprobs, scored, strict=True)
     ]
     return [
-        gate_charge(gate, settings) + settings.estep.comment_kl * nats
-        for gate, nats in zip(rollout.gates, drift, strict=True)
+        gate_charge(gate, settings) + estep.comment_kl * nats + estep.format_charge * bad
+        for gate, nats, bad in zip(rollout.gates, drift, broken, strict=True)
     ]
 
 

@@ -110,8 +110,12 @@ class Ntp(Imitation):
 
 
 class Estep(Section):
-    """Finding the latents by policy gradient."""
+    """Finding the latents."""
 
+    method: Literal["rl", "smc"] = "rl"
+    """``rl``: q learns by policy gradient. ``smc``: no gradient; G latents are drawn from the policy, and the M-step
+    gets those that are resampled by their reward (``mstep.select = "sample"``) or the best: of each line in ``branch``
+    mode, of each trace in ``trajectory`` mode."""
     mode: Literal["trajectory", "branch"] = "trajectory"
     """``trajectory``: later latents see earlier ones. ``branch``: each line's latent is drawn from the bare program,
     all side by side from one shared prefix, and judged by the next ``horizon`` lines: give a short one."""
@@ -132,7 +136,17 @@ class Estep(Section):
     comment_kl: float = Field(0.0, ge=0)
     """Pull of comments towards the scorer: reward lost a nat of log-ratio."""
     temperature: float = Field(1.0, gt=0)
-    """Temperature at which comments are drawn."""
+    """Temperature at which comments are drawn, corrected by its importance weight."""
+    gate_temperature: float = Field(1.0, gt=0)
+    """Temperature at which the gate is drawn, before the exploration mixture; likewise corrected."""
+    format_charge: float = Field(0.0, ge=0)
+    """Reward lost for a comment that says nothing, or that was cut before its newline."""
+    scorer: Literal["frozen", "ema"] = "frozen"
+    """Who judges: the round's first policy, or the running mean of q's weights, which begins there."""
+    ema_decay: float = Field(0.99, ge=0, lt=1)
+    """How much of the running mean an update keeps."""
+    resample_temperature: float = Field(1.0, gt=0)
+    """Resampling is by exp(reward / this). With ``line_logp = "sum"`` 1 gives the posterior."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-5)
     """How q is updated."""
 

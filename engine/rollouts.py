@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,35 +13,42 @@ from engine.branchtrees import score_branches
 from engine.forest import Comments, LineEvents, grow
 from engine.packing import Target, Tree
 from engine.policy import Policy
-from engine.ra3 import Group, charges, decision_targets, line_logprob, returns
+from engine.ra3 import Group, charges, decision_targets, line_logprob, malformed, returns
 from engine.sampler import EncodedTrace, Rollout, annotate
 from engine.stage import Context
 from engine.traces import Trace
 from engine.trainer import score
 
 
+class Actors(NamedTuple):
+    """Who draws the latents, and who judges them."""
+
+    q: Policy
+    scorer: Policy
+
+
 def roll_out(
     context: Context,
-    q: Policy,
+    actors: Actors,
     indices: Sequence[int],
     group_size: int,
     explore: float,
     label: Sequence[object],
     mode: Literal["trajectory", "branch"],
 ) -> list[Group]:
-    """Annotate the traces at ``indices``, ``group_size`` times each, and score them under the context's policy."""
+    """Annotate the traces at ``indices``, ``group_size`` times each, and score them."""
     pairs = [context.traces[index] for index in indices]
     seeds = [context.seed(*label, index, g) for index in indices for g in range(group_size)]
     traces = [encoded for _, encoded in pairs for _ in range(group_size)]
     with context.clock("sample"):
-        rollouts = _draw(context, q, traces, seeds, explore, mode)
+        rollouts = _draw(context, actors.q, traces, seeds, explore, mode)
     context.costs.tokens_generated += sum(rollout.tokens_generated for rollout in rollouts)
     context.raise_if_stopped()
     groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
     scored = score_branches if mode == "branch" else score_group
     with context.clock("score"):
         return [
-            scored(context.policy, trace, encoded, group, context.recipe)
+            scored(actors.scorer, trace, encoded, group, context.recipe)
             for (trace, encoded), group in zip(pairs, groups, strict=True)
         ]
 
@@ -59,6 +66,7 @@ def _draw(
         "max_latent_tokens": ra3.max_latent_tokens,
         "explore": explore,
         "explore_prior": ra3.estep.explore_prior,
+        "gate_temperature": ra3.estep.gate_temperature,
         "comment_temperature": ra3.estep.temperature,
         "batch_size": compute.decode_batch,
         "should_stop": context.should_stop,
@@ -86,7 +94,7 @@ def score_group(
         lines.append([line_logprob([next(row) for _ in event.line], ra3.line_logp) for event in events])
         told = [[next(row) for _ in event.comment] for event in events]
         if rollout is not None:
-            charged.append(charges(rollout, told, ra3))
+            charged.append(charges(rollout, told, malformed(rollout, scorer.decode), ra3))
     line_logprobs, charges_GT = np.array(lines[1:]), np.array(charged)
     worth = returns(line_logprobs - charges_GT, ra3.gamma, ra3.horizon)
     return Group(trace, encoded, rollouts, line_logprobs, np.array(lines[0]), charges_GT, worth)

@@ -203,10 +203,22 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """The behaviour gate: P(THINK) = (1 - rate) * g + rate * prior, so that a gate that is shut is still tried."""
+    """The behaviour gate: P(THINK) = (1 - rate) * g + rate * prior, so that a gate that is shut is still tried.
+
+    g is the gate at ``temperature``, which divides its log-odds.
+    """
 
     rate: float
     prior: float
+    temperature: float = 1.0
+
+    def p_think(self, logprob_think: float) -> float:
+        """P(THINK) of the behaviour gate, from log P(THINK) under q."""
+        g = math.exp(logprob_think)
+        if self.temperature != 1:
+            odds = (logprob_think - math.log(-math.expm1(min(logprob_think, -1e-12)))) / self.temperature
+            g = 1 / (1 + math.exp(min(-odds, 700.0)))
+        return (1 - self.rate) * g + self.rate * self.prior
 
 
 def annotate(  # noqa: PLR0913 - the knobs of the E-step
@@ -217,6 +229,7 @@ def annotate(  # noqa: PLR0913 - the knobs of the E-step
     max_latent_tokens: int,
     explore: float,
     explore_prior: float = 0.5,
+    gate_temperature: float = 1.0,
     comment_temperature: float = 1.0,
     batch_size: int = 32,
     on_done: Callable[[int, Rollout], None] | None = None,
@@ -231,12 +244,13 @@ def annotate(  # noqa: PLR0913 - the knobs of the E-step
         max_latent_tokens: where a comment is cut; at least 1.
         explore: how much of the behaviour gate is the prior.
         explore_prior: P(THINK) of that prior.
+        gate_temperature: of the rest of the behaviour gate.
         comment_temperature: of the comments' events; 0 is greedy.
         batch_size: traces decoded side by side.
         on_done: called with a trace's index and its rollout, in the order they end.
         should_stop: asked before each step; once true, what has ended by then is returned.
     """
-    exploration = Exploration(explore, explore_prior)
+    exploration = Exploration(explore, explore_prior, gate_temperature)
     rows = [
         _annotate(trace, seed, max_latent_tokens, exploration, end=policy.vocab_size)
         for trace, seed in zip(traces, seeds, strict=True)
@@ -275,7 +289,7 @@ def _annotate(
 def decide(logprob_think: float, uniform: float, exploration: Exploration) -> Gate:
     """Draw a gate's decision from the behaviour gate, at a uniform number in [0, 1)."""
     logprob_think = min(logprob_think, 0.0)  # rounding
-    p_think = (1 - exploration.rate) * math.exp(logprob_think) + exploration.rate * exploration.prior
+    p_think = exploration.p_think(logprob_think)
     think = uniform < p_think
     return Gate(think, logprob_think, math.log(p_think) if think else math.log1p(-p_think))
 

@@ -1,0 +1,75 @@
+"""Traces annotated for the M-step: drawn from q, and one annotation of each kept."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+
+from engine.lexicon import lexicon
+from engine.measures import measure, record
+from engine.posterior import best, effective_share, keep_lines, keep_trace, log_weights, resampler
+from engine.ra3 import Group
+from engine.rollouts import Actors, roll_out, score_group
+from engine.stage import Context, shuffled
+
+Chosen = list[tuple[int, list[list[int] | None]]]
+"""Annotated traces for the M-step: index of the trace, its comments."""
+
+
+def choose(context: Context, actors: Actors, round_: int) -> Chosen:
+    """Annotate the M-step's traces, and record what was kept."""
+    settings = context.recipe.ra3
+    indices = list(islice(shuffled(len(context.traces), context.seed("annotate", round_)), settings.mstep.traces))
+    context.phase("annotate", round_, f"annotate {round_ + 1}/{settings.rounds}")
+    chosen: Chosen = []
+    groups: list[Group] = []
+    shares: list[float] = []
+    resamples = settings.estep.method == "smc"
+    keep = _resampled if resamples else _drawn
+    count = settings.group_size if resamples or settings.mstep.select == "best" else 1
+    size = max(1, context.recipe.compute.decode_batch // count)
+    for i in range(0, len(indices), size):
+        part = indices[i : i + size]
+        kept = keep(context, actors, part, count, round_, shares)
+        record(context, kept, round_, "mstep")
+        groups += kept
+        chosen += [(index, group.rollouts[0].comments) for index, group in zip(part, kept, strict=True)]
+        context.tell(i + len(part), len(indices), "traces")
+    found = measure(groups, settings, "annotate") | lexicon(groups, context.policy.decode, "annotate")
+    context.writer.metrics(found | ({"annotate/effective_share": float(np.mean(shares))} if shares else {}))
+    return chosen
+
+
+def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_: int, _: list[float]) -> list[Group]:
+    """One draw of q a trace, or the best of ``count`` by its bound.
+
+    Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
+    """
+    groups = roll_out(context, actors, part, count, 0.0, ("annotate", round_), "trajectory")
+    return [group.keep_best() for group in groups]
+
+
+def _resampled(
+    context: Context, actors: Actors, part: list[int], count: int, round_: int, shares: list[float]
+) -> list[Group]:
+    """Of G latents a line, or G annotations a trace, one by its weight, or the best by its reward; scored as a whole.
+
+    The effective share of each resampling is added to ``shares``.
+    """
+    settings = context.recipe.ra3
+    mode = settings.estep.mode
+    groups = roll_out(context, actors, part, count, settings.estep.explore, ("annotate", round_), mode)
+    kept = []
+    for index, group in zip(part, groups, strict=True):
+        worth = group.returns if mode == "branch" else group.rewards
+        weights = log_weights(group, worth, settings)
+        open_to = [t for t, gate in enumerate(group.encoded.gates) if gate is not None]
+        competing = weights[:, open_to].T if mode == "branch" else [weights.sum(1)]
+        shares += [effective_share(column) for column in competing]
+        draws = settings.mstep.select == "sample"
+        pick = resampler(np.random.default_rng(context.seed("resample", round_, index))) if draws else best
+        keep = keep_lines if mode == "branch" else keep_trace
+        rollout = keep(group, weights if draws else worth, pick)
+        kept.append(score_group(actors.scorer, group.trace, group.encoded, [rollout], context.recipe))
+    return kept
