@@ -110,7 +110,7 @@ class Ntp(Imitation):
 
 
 class Estep(Section):
-    """Finding the latents."""
+    """How latents are found: by learning, or by resampling."""
 
     method: Literal["rl", "smc"] = "rl"
     """``rl``: q learns by policy gradient. ``smc``: no gradient; G latents are drawn from the policy, and the M-step
