@@ -46,7 +46,8 @@ def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_
 
     Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
     """
-    groups = roll_out(context, actors, part, count, 0.0, ("annotate", round_), "trajectory")
+    explore = context.recipe.ra3.mstep.explore
+    groups = roll_out(context, actors, part, count, explore, ("annotate", round_), "trajectory")
     return [group.keep_best() for group in groups]
 
 

@@ -158,6 +158,9 @@ class Mstep(Imitation):
     """Traces annotated a round."""
     select: Literal["sample", "best"] = "best"
     """One draw of q a trace, or the best of G by its bound."""
+    explore: float = Field(0.0, ge=0, le=1)
+    """Weight of the exploration mixture at the gate while annotating (``estep.method = "rl"``): where a base model
+    hardly ever opens a comment, the best of G can only be one that does if the gate is held open."""
 
 
 class Ra3(Section):

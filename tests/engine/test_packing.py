@@ -61,7 +61,7 @@ def test_a_support_renormalises_over_its_tokens() -> None:
     tree = Tree()
     last = tree.extend([2, 3])[-1]
     tree.targets = [Target((Piece(last, token, Support.COMMENT),), "t") for token in (1, 2)]
-    assert float(logprobs(policy, collate([[tree]])).exp().sum()) == pytest.approx(1, abs=1e-6)
+    assert logprobs(policy, collate([[tree]])).exp().sum().item() == pytest.approx(1, abs=1e-6)
 
 
 def test_a_new_line_is_the_mass_of_all_tokens_that_begin_one() -> None:

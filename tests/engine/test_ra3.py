@@ -141,7 +141,7 @@ def probabilities() -> tuple[torch.Tensor, torch.nn.Module]:
 
 def test_the_probabilities_of_all_annotations_of_a_trace_sum_to_one() -> None:
     q, _ = probabilities()
-    assert float(q.sum()) == pytest.approx(1, abs=1e-5)
+    assert q.sum().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_the_policy_gradient_is_that_of_the_enumerated_expectation() -> None:
