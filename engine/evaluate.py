@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine.passk import estimate
 from engine.sampler import Completion, generate
@@ -46,9 +47,9 @@ class Sampling:
 
 
 def draw_and_judge(
-    context: Context, problems: Sequence[Problem], sampling: Sampling, label: Sequence[object]
+    context: Context, problems: Sequence[Problem], sampling: Sampling, seed: Callable[..., int]
 ) -> list[list[Sample]]:
-    """``sampling.n`` judged samples of each problem; a seed a sample, from ``label``, the task and its number."""
+    """``sampling.n`` judged samples of each problem; a seed a sample, from its suite, task and number."""
     asked = [(problem, number) for problem in problems for number in range(sampling.n)]
     prompts = {problem.task_id: [*context.policy.bos, *context.policy.encode(problem.prompt)] for problem in problems}
     finished = 0
@@ -62,7 +63,7 @@ def draw_and_judge(
         completions = generate(
             context.policy,
             [prompts[problem.task_id] for problem, _ in asked],
-            [context.seed(*label, problem.suite, problem.task_id, number) for problem, number in asked],
+            [seed(problem.suite, problem.task_id, number) for problem, number in asked],
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -130,7 +131,8 @@ def run(context: Context, _: State | None) -> None:
         suite = load_suite(spec)
         context.phase("eval", number, f"eval {suite.name}")
         record_problems(context, suite)
-        groups = draw_and_judge(context, suite.problems, sampling, ("eval",))
+        # Common random numbers: models are compared on the same draws, and equal models get equal samples.
+        groups = draw_and_judge(context, suite.problems, sampling, partial(context.common_seed, "eval"))
         record_samples(context, [sample for group in groups for sample in group], "eval", context.step)
         _record_pass_at_k(context, suite, groups)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -116,7 +117,7 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> 
     for attempt in range(settings.max_resamples + 1):
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
         last = attempt == settings.max_resamples
-        for samples in draw_and_judge(context, chosen, sampling, ("rlvr", number, attempt)):
+        for samples in draw_and_judge(context, chosen, sampling, partial(context.seed, "rlvr", number, attempt)):
             group = form_group(samples, settings)
             record_samples(context, samples, "rlvr", context.step + 1, group.advantages.tolist())
             if group.teaches or last:

@@ -91,7 +91,11 @@ class Context:
 
     def seed(self, *labels: object) -> int:
         """A seed, in 63 bits, that follows from the recipe's seed, this stage and ``labels`` alone."""
-        text = repr((self.recipe.seed, self.position, *labels))
+        return self.common_seed(self.position, *labels)
+
+    def common_seed(self, *labels: object) -> int:
+        """The same without the stage: what is drawn by it is drawn alike in every stage and every arm."""
+        text = repr((self.recipe.seed, *labels))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
     def begin_stage(self, position: int, costs: dict[str, Any] | None) -> None:

