@@ -5,17 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
-import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-
-HERE = Path(__file__).resolve().parent
-# A benchmark of the sandbox lies here too: let the package of that name be found first.
-sys.path = [path for path in sys.path if Path(path).resolve() != HERE] + [str(HERE)]
 
 
 class Figure(NamedTuple):

