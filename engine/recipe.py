@@ -6,24 +6,14 @@ so that the file alone says what was done. ``key=value`` overrides take dotted k
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-import types
-import typing
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engine.errors import UsageFault
+from engine.recipekeys import assign, check_value
 
 StageKind = Literal["eval", "ntp", "ra3", "rlvr"]
-
-
-class RecipeError(UsageFault):
-    """A recipe cannot be used. The message names the file, the key, what was expected and the nearest known key."""
 
 
 class Section(BaseModel):
@@ -299,7 +289,7 @@ class Recipe(Section):
     def _arm_overrides_are_known(self) -> Recipe:
         for name, arm in self.arms.items():
             for key, value in arm.set.items():
-                _check_value(key, value, where=f"arms.{name}.set")
+                check_value(Recipe, key, value, where=f"arms.{name}.set")
         return self
 
     def for_arm(self, arm: str) -> Recipe:
@@ -307,163 +297,9 @@ class Recipe(Section):
         table = self.model_dump(mode="python")
         table["arms"] = {arm: {"stages": self.arms[arm].stages}}
         for key, value in self.arms[arm].set.items():
-            _assign(table, key, value)
+            assign(table, key, value)
         return Recipe.model_validate(table)
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included; an absent optional value is left out, as TOML has no null."""
         return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def shipped() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
-    folder = Path(str(resources.files("engine"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def load_recipe(name_or_path: str, overrides: typing.Sequence[str] = ()) -> Recipe:
-    """Read a shipped recipe by name, or a TOML file, and apply ``key=value`` overrides.
-
-    Raises:
-        RecipeError: no such recipe, not TOML, an unknown key, a value of the wrong type.
-    """
-    path = shipped().get(name_or_path, Path(name_or_path))
-    if not path.is_file():
-        known = ", ".join(shipped())
-        nearest = _did_you_mean(name_or_path, list(shipped()))
-        raise RecipeError(f"no recipe {name_or_path!r}: it is neither a file nor one of {known}{nearest}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    for override in overrides:
-        key, value = _parse_override(override)
-        _assign(table, key, value)
-    return _validate(table, str(path))
-
-
-def parse_recipe(text: str, where: str) -> Recipe:
-    """The recipe in ``text``; ``where`` names it in errors."""
-    try:
-        return _validate(tomllib.loads(text), where)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{where}: not TOML: {error}") from error
-
-
-def _validate(table: dict[str, Any], where: str) -> Recipe:
-    try:
-        return Recipe.model_validate(table)
-    except ValidationError as error:
-        raise RecipeError("\n".join(f"{where}: {_explain(item)}" for item in error.errors())) from None
-
-
-def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return _unknown_key(key)
-    if item["type"] == "missing":
-        return f"{key} is missing: expected {_type_name(_bare(_annotation(key.split('.'), '')))}"
-    if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    return f"{key} = {item['input']!r}: {item['msg']}"
-
-
-def _unknown_key(key: str) -> str:
-    parts = key.split(".")
-    known = _known_keys(parts[:-1])
-    return f"unknown key {key}{_did_you_mean(parts[-1], known)}; known here: {', '.join(known)}"
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    section = _annotation(path, "")
-    return list(section.model_fields) if _is_section(section) else []
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
-
-
-def _annotation(path: list[str], where: str) -> Any:
-    """The annotation of the value at ``path``, bounds included.
-
-    Raises:
-        RecipeError: there is no such key.
-    """
-    annotation: Any = Recipe
-    for i, part in enumerate(path):
-        table = _bare(annotation)
-        if _is_section(table):
-            if part not in table.model_fields:
-                raise RecipeError(f"{where}: {_unknown_key('.'.join(path[: i + 1]))}")
-            field = table.model_fields[part]
-            annotation = Annotated[field.annotation, field]
-        elif typing.get_origin(table) is dict:
-            annotation = typing.get_args(table)[1]
-        else:
-            raise RecipeError(f"{where}: {'.'.join(path[:i])} is a value, it has no key {part!r}")
-    return _bare(annotation) if _is_section(_bare(annotation)) else annotation
-
-
-def _bare(annotation: Any) -> Any:
-    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
-
-
-def _type_name(annotation: Any) -> str:
-    if typing.get_origin(annotation) is Literal:
-        return "one of " + ", ".join(repr(value) for value in typing.get_args(annotation))
-    if isinstance(annotation, types.UnionType):
-        return " or ".join(_type_name(part) for part in typing.get_args(annotation) if part is not type(None))
-    if _is_section(annotation) or typing.get_origin(annotation) is dict:
-        return "a table"
-    if typing.get_origin(annotation) is tuple:
-        return f"a list ([…]) of {_type_name(typing.get_args(annotation)[0])}"
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def _parse_override(override: str) -> tuple[str, Any]:
-    """Split ``key=value``; the value is TOML (``3``, ``0.1``, ``true``, ``["a"]``), or a bare string.
-
-    Raises:
-        RecipeError: no ``=``, an unknown key, or a value that does not fit it.
-    """
-    key, separator, raw = override.partition("=")
-    if not separator:
-        raise RecipeError(f"override {override!r}: expected key=value, such as ra3.penalty=0.1")
-    if raw == "none" and type(None) in typing.get_args(_bare(_annotation(key.split("."), "override"))):
-        return key, None
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw
-    _check_value(key, value, where="override")
-    return key, value
-
-
-def _check_value(key: str, value: Any, where: str) -> None:
-    """Check one value against its key's type and bounds.
-
-    Raises:
-        RecipeError: an unknown key, or a value that does not fit it.
-    """
-    annotation = _annotation(key.split("."), where)
-    try:
-        TypeAdapter(annotation).validate_python(value)
-    except ValidationError as error:
-        expected = _type_name(_bare(annotation))
-        raise RecipeError(f"{where}: {key} = {value!r}: expected {expected}: {error.errors()[0]['msg']}") from None
-
-
-def _assign(table: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for depth, part in enumerate(path, 1):
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise RecipeError(f"{'.'.join(path[:depth])} = {table!r}: expected a table, so {key} cannot be set")
-    table[last] = value

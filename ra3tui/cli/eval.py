@@ -47,7 +47,7 @@ def eval_recipe(model: str, measures: Mapping[str, object], *, seed: int | None,
     """
     import tomlkit
 
-    from engine.recipe import parse_recipe
+    from engine.recipefiles import parse_recipe
 
     given = {key: value for key, value in measures.items() if value is not None}
     table: dict[str, object] = {"name": "eval", "model": {"id": model}, "eval": given}

@@ -47,7 +47,7 @@ def run(
         return
     if recipe is None:
         raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
-    from engine.recipe import load_recipe
+    from engine.recipefiles import load_recipe
 
     resolved = load_recipe(recipe, [*(overrides or ()), *_shorthands(seed, device)])
     if dry_run:

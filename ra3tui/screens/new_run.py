@@ -144,14 +144,15 @@ closed meanwhile.
 
 def _shipped() -> dict[str, str]:
     """Names and descriptions of the recipes that come with the package."""
-    from engine.recipe import load_recipe, shipped  # noqa: PLC0415 - loads pydantic, not before it is wanted
+    from engine.recipefiles import load_recipe, shipped  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
     return {name: load_recipe(name).description for name in shipped()}
 
 
 def _load(named: str, overrides: str) -> tuple[Recipe | None, str]:
     """The recipe with ``overrides``, or why there is none."""
-    from engine.recipe import RecipeError, load_recipe  # noqa: PLC0415 - likewise
+    from engine.recipefiles import load_recipe  # noqa: PLC0415 - likewise
+    from engine.recipekeys import RecipeError  # noqa: PLC0415 - likewise
 
     try:
         return load_recipe(named, shlex.split(overrides)), ""

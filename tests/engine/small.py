@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.recipe import Recipe, parse_recipe
+from engine.recipe import Recipe
+from engine.recipefiles import parse_recipe
 
 FUNCTIONS = """
 def total(numbers):

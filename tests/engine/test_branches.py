@@ -20,7 +20,8 @@ from engine.pipeline import execute
 from engine.policy import Policy, Support
 from engine.progress import Silent
 from engine.ra3 import Group, decision
-from engine.recipe import Recipe, parse_recipe
+from engine.recipe import Recipe
+from engine.recipefiles import parse_recipe
 from engine.runs import plan
 from engine.sampler import EncodedTrace, Rollout
 from engine.store import Reader

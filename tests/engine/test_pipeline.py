@@ -18,7 +18,8 @@ from engine.errors import EnvironmentFault, UsageFault
 from engine.pipeline import execute
 from engine.policy import load_policy
 from engine.progress import Progress, Silent
-from engine.recipe import Recipe, load_recipe
+from engine.recipe import Recipe
+from engine.recipefiles import load_recipe
 from engine.runs import RunTaken, plan
 from engine.store import Reader
 from tests.engine.small import small_recipe

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.recipe import Recipe, RecipeError, load_recipe, parse_recipe, shipped
+from engine.recipe import Recipe
+from engine.recipefiles import load_recipe, parse_recipe, shipped
+from engine.recipekeys import RecipeError
 
 MINIMAL = 'name = "mine"\n[model]\nid = "random:tiny"\n[arms.base]\nstages = ["eval"]\n'
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EnvironmentFault, UsageFault
-from engine.recipe import load_recipe
+from engine.recipefiles import load_recipe
 from engine.runs import Plan, RunLock, RunTaken, named, plan, start_detached, stop, terminate, unfinished
 from engine.store import Reader, StoreError, Writer
 

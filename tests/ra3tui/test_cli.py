@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from engine.recipe import load_recipe, parse_recipe
+from engine.recipefiles import load_recipe, parse_recipe
 from engine.runs import Plan, plan
 from engine.store import Writer
 from ra3tui.cli import app

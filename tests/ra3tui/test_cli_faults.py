@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from engine.errors import EnvironmentFault, UsageFault
-from engine.recipe import RecipeError
+from engine.recipekeys import RecipeError
 from engine.store import StoreError
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.faults import Ra3Group

@@ -1,0 +1,85 @@
+"""Recipes as files: the ones that ship, TOML of a person's own, and ``key=value`` overrides over either."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.recipe import Recipe
+from engine.recipekeys import RecipeError, assign, check_value, did_you_mean, explain, may_be_none
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = Path(str(resources.files("engine"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a shipped recipe by name, or a TOML file, and apply ``key=value`` overrides.
+
+    Raises:
+        RecipeError: no such recipe, not TOML, an unknown key, a value of the wrong type.
+    """
+    path = shipped().get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        known = ", ".join(shipped())
+        nearest = did_you_mean(name_or_path, list(shipped()))
+        raise RecipeError(f"no recipe {name_or_path!r}: it is neither a file nor one of {known}{nearest}")
+    table = _read(path)
+    for override in overrides:
+        key, value = _parse_override(override)
+        assign(table, key, value)
+    return _validate(table, str(path))
+
+
+def parse_recipe(text: str, where: str) -> Recipe:
+    """The recipe in ``text``; ``where`` names it in errors."""
+    return _validate(_parse(text, where), where)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not TOML: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where}: not TOML: {error}") from error
+
+
+def _validate(table: dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{where}: {explain(Recipe, item)}" for item in error.errors())) from None
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    """Split ``key=value``; the value is TOML (``3``, ``0.1``, ``true``, ``["a"]``), or a bare string.
+
+    Raises:
+        RecipeError: no ``=``, an unknown key, or a value that does not fit it.
+    """
+    key, separator, raw = override.partition("=")
+    if not separator:
+        raise RecipeError(f"override {override!r}: expected key=value, such as ra3.penalty=0.1")
+    if raw == "none" and may_be_none(Recipe, key, "override"):
+        return key, None
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    check_value(Recipe, key, value, where="override")
+    return key, value
