@@ -96,7 +96,7 @@ AttentionInterface.register(ATTENTION, branch_attention)
 
 def forward_branches(policy: Policy, cache: BranchCache, tokens: Sequence[int]) -> Tensor:
     """Hidden states [R, D] of one new token a branch; the cache takes them in."""
-    decoder = policy.model.get_decoder()
+    decoder = policy.decoder()
     usual = decoder.config._attn_implementation
     decoder.config._attn_implementation = ATTENTION
     try:

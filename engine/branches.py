@@ -9,7 +9,6 @@ comment's first token; then all comments grow together, one token each at a time
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -80,7 +79,7 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
         return draw(events(logits), uniforms, comment_temperature)
 
     rollouts: list[Rollout] = []
-    with _evaluating(policy):
+    with policy.predicting():
         for part in _by_trunk(traces, trunk_tokens):
             grove = _Grove(policy, [traces[i] for i in part])
             branches = grove.decide([seeds[i] for i in part], exploration)
@@ -89,17 +88,6 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
                 break
             rollouts += [_rollout(traces[i], r, branches) for r, i in enumerate(part)]
     return rollouts
-
-
-@contextmanager
-def _evaluating(policy: Policy) -> Iterator[None]:
-    """No dropout inside, and no gradient checkpointing, which would do without the cache."""
-    was_training = policy.model.training
-    policy.model.eval()
-    try:
-        yield
-    finally:
-        policy.model.train(was_training)
 
 
 def _by_trunk(traces: Sequence[EncodedTrace], trunk_tokens: int) -> Iterator[list[int]]:

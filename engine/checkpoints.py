@@ -17,7 +17,10 @@ import torch
 from safetensors import SafetensorError
 
 from engine.errors import EnvironmentFault
-from engine.policy import Policy
+from engine.policy import Policy, load_policy
+from engine.recipe import Recipe
+
+_AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,22 @@ def newest(folder: Path) -> tuple[Path, Place] | None:
     for path in folder.glob("[0-9]*/place.json"):
         found.append((path.parent, Place(**json.loads(path.read_text(encoding="utf-8")))))
     return max(found, key=lambda item: (item[1].position, item[1].ended, item[1].step), default=None)
+
+
+def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:
+    """The policy a run begins with, or goes on with from ``checkpoint``.
+
+    Raises:
+        ModelError: the model cannot be had.
+    """
+    policy = load_policy(
+        str(checkpoint or recipe.model.id),
+        revision=None if checkpoint else recipe.model.revision,
+        dtype=recipe.model.dtype,
+        device=device,
+    )
+    policy.autocast = _AUTOCAST[recipe.compute.mixed_precision]
+    return policy
 
 
 def load_state(checkpoint: Path) -> dict[str, Any] | None:

@@ -101,10 +101,7 @@ class Decoder(Generic[ResultT]):
         self, on_done: Callable[[int, ResultT], None] | None = None, should_stop: Callable[[], bool] | None = None
     ) -> list[ResultT]:
         """The rows' results, in their order; when `should_stop` says so, those of the rows that have ended by then."""
-        model = self._policy.model
-        was_training = model.training
-        model.eval()  # no dropout, and no gradient checkpointing, which would do without the cache
-        try:
+        with self._policy.predicting():
             while not (should_stop and should_stop()):
                 self._admit()
                 places = self._ready()
@@ -112,8 +109,6 @@ class Decoder(Generic[ResultT]):
                     break
                 for place, answer in zip(places, self._step(places), strict=True):
                     self._resume(place, answer, on_done)
-        finally:
-            model.train(was_training)
         return [self.results[index] for index in sorted(self.results)]
 
     def _admit(self) -> None:

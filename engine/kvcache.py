@@ -89,6 +89,7 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
         layout = self.layout
         if layout is None:
             raise RuntimeError("a ragged cache is read and written by `forward` alone")
+        key_states = key_states.to(value_states.dtype)  # autocast leaves the rotated ones in float32
         if layer_idx == len(self._keys):
             self._keys.append(self._store(key_states, FIRST_COLUMNS))
             self._values.append(self._store(value_states, FIRST_COLUMNS))
@@ -131,7 +132,7 @@ def ragged_attention(
     """
     _, heads, tokens, width = query.shape
     groups = heads // key.shape[1]
-    packed = query[0].transpose(0, 1).reshape(tokens, key.shape[1], groups, width)
+    packed = query[0].to(value.dtype).transpose(0, 1).reshape(tokens, key.shape[1], groups, width)
     out = packed.new_empty(tokens, key.shape[1], groups, value.shape[-1])
     if len(layout.single_tokens):
         out[layout.single_tokens] = _attend_singles(packed, key, value, scaling, layout)
@@ -161,7 +162,7 @@ AttentionInterface.register(ATTENTION, ragged_attention)
 
 def forward(policy: Policy, cache: RaggedCache, spans: Sequence[Span], ids: Sequence[int]) -> Tensor:
     """Hidden states [T, D] of the packed tokens `ids`, which `spans` cover in order; the cache takes them in."""
-    decoder = policy.model.get_decoder()
+    decoder = policy.decoder()
     layout = Layout(spans, cache.n_rows, policy.device)
     usual, cache.layout = decoder.config._attn_implementation, layout
     decoder.config._attn_implementation = ATTENTION

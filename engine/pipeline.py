@@ -20,13 +20,14 @@ from types import FrameType
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from engine import checkpoints, em, evaluate, ntp, rlvr
 from engine.checkpoints import Place
 from engine.corpora import load_corpus
 from engine.errors import EnvironmentFault, UsageFault
-from engine.policy import Policy, load_policy
+from engine.policy import Policy
 from engine.progress import Listener, Silent
 from engine.recipe import Recipe
 from engine.runs import RunLock
@@ -178,12 +179,7 @@ class _Engine:
         first = self._first_stage(found[1] if found else None)
         checkpoint, place = found or (None, Place(0, -1, "", True, "base", {}))
         self._mark_begun(accelerator, place, first)
-        policy = load_policy(
-            str(checkpoint or recipe.model.id),
-            revision=None if checkpoint else recipe.model.revision,
-            dtype=recipe.model.dtype,
-            device=str(accelerator.device),
-        )
+        policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
         traces, held_out = self._load_traces(policy)
 
         def save(state: State) -> None:
@@ -303,9 +299,13 @@ def open_accelerator(recipe: Recipe) -> Accelerator:
         if not torch.cuda.is_available():
             raise EnvironmentFault(f"compute.device = {wanted!r}: torch sees no GPU here; set compute.device=cpu")
         torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
+    AcceleratorState._reset_state()  # the arms of one launch may differ in precision
     accelerator = Accelerator(cpu=wanted == "cpu", mixed_precision=recipe.compute.mixed_precision)
     if accelerator.device.type == "cpu" and recipe.compute.mixed_precision == "fp16":
         raise EnvironmentFault("compute.mixed_precision = 'fp16' needs a GPU; set it to 'no' or 'bf16'")
+    if accelerator.device.type == "cuda":  # what autocast leaves in float32 is the head, which TF32 does well enough
+        lower = recipe.compute.mixed_precision != "no"
+        torch.set_float32_matmul_precision("high" if lower else "highest")
     return accelerator
 
 

@@ -39,13 +39,17 @@ class Compute(Section):
     device: str = "auto"
     """``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda`` or ``cuda:N``."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    """Autocast precision of forward and backward passes, by accelerate."""
+    """Autocast precision of all passes: training, by accelerate, sampling and scoring. Weights, the head's logits and
+    the optimiser stay in float32."""
     row_tokens: int = Field(1024, ge=16)
     """Tokens a packed row holds; a longer sequence has a row of its own."""
     micro_rows: int = Field(1, ge=1)
     """Packed rows a forward pass holds; gradients are accumulated over the rest of the step."""
     decode_batch: int = Field(32, ge=1)
     """Sequences decoded side by side."""
+    gradient_checkpointing: bool = False
+    """Keep what goes into a layer alone for the backward pass, and compute the layer again: a third more work, and
+    activations for one layer instead of all."""
 
 
 class Corpus(Section):

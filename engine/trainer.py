@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from engine import recipe
+from engine.memory import enable_recomputing, recomputing
 from engine.packing import Batch, Target, Tree, collate, logprobs, pack
 from engine.policy import Policy
 
@@ -85,8 +86,12 @@ class Trainer:
         self._compute = compute
         self._accelerator = accelerator
         self._updates = 0
+        accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
+        if compute.gradient_checkpointing:
+            enable_recomputing(policy.model)
+        self._model = policy.model
         adam = torch.optim.AdamW(
-            policy.model.parameters(),
+            policy.parameters,
             lr=optimiser.learning_rate,
             betas=(optimiser.beta1, optimiser.beta2),
             weight_decay=optimiser.weight_decay,
@@ -102,10 +107,11 @@ class Trainer:
         total = sum(len(tree.targets) for tree in trees)
         batches = [batch for batch, _ in micro_batches(trees, self._compute)]
         tally = _Tally()
-        for batch in batches[:-1]:
-            with self._accelerator.no_sync(self._module):
-                self._backward(batch, total, clip, tally)
-        self._backward(batches[-1], total, clip, tally)
+        with recomputing(self._model):
+            for batch in batches[:-1]:
+                with self._accelerator.no_sync(self._module):
+                    self._backward(batch, total, clip, tally)
+            self._backward(batches[-1], total, clip, tally)
         return Update(
             loss=tally.loss / total,
             grad_norm=self._step(),
@@ -181,7 +187,8 @@ def micro_batches(trees: Sequence[Tree], compute: recipe.Compute) -> Iterator[tu
 def score(policy: Policy, trees: Sequence[Tree], compute: recipe.Compute) -> list[list[float]]:
     """Log-probabilities of each tree's targets under ``policy``, in nats, in the order of ``trees``."""
     found: dict[int, list[float]] = {}
-    for batch, packed in micro_batches(trees, compute):
-        values = iter(logprobs(policy, batch.to(policy.device)).tolist())
-        found |= {id(tree): list(islice(values, len(tree.targets))) for tree in packed}
+    with policy.predicting():
+        for batch, packed in micro_batches(trees, compute):
+            values = iter(logprobs(policy, batch.to(policy.device)).tolist())
+            found |= {id(tree): list(islice(values, len(tree.targets))) for tree in packed}
     return [found[id(tree)] for tree in trees]
