@@ -1,4 +1,4 @@
-"""Traces annotated for the M-step: drawn from q, and one annotation of each kept."""
+"""Traces annotated for the M-step: drawn from q, and one annotation of each kept, or a few."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from engine.lexicon import lexicon
 from engine.measures import measure, record
-from engine.posterior import best, effective_share, keep_lines, keep_trace, log_weights, resampler
+from engine.posterior import effective_share, keep_lines, keep_trace, log_weights, ranked, resampler
 from engine.ra3 import Group
 from engine.rollouts import Actors, roll_out, score_group
 from engine.stage import Context, shuffled
 
 Chosen = list[tuple[int, list[list[int] | None]]]
-"""Annotated traces for the M-step: index of the trace, its comments."""
+"""Annotated traces for the M-step: index of the trace, its comments; a trace may come several times."""
 
 
 def choose(context: Context, actors: Actors, round_: int) -> Chosen:
@@ -27,14 +27,14 @@ def choose(context: Context, actors: Actors, round_: int) -> Chosen:
     shares: list[float] = []
     resamples = settings.estep.method == "smc"
     keep = _resampled if resamples else _drawn
-    count = settings.group_size if resamples or settings.mstep.select == "best" else 1
+    count = settings.group_size if resamples or settings.mstep.select == "best" else settings.mstep.samples
     size = max(1, context.recipe.compute.decode_batch // count)
     for i in range(0, len(indices), size):
         part = indices[i : i + size]
         kept = keep(context, actors, part, count, round_, shares)
         record(context, kept, round_, "mstep")
         groups += kept
-        chosen += [(index, group.rollouts[0].comments) for index, group in zip(part, kept, strict=True)]
+        chosen += [(i, rollout.comments) for i, group in zip(part, kept, strict=True) for rollout in group.rollouts]
         context.tell(i + len(part), len(indices), "traces")
     found = measure(groups, settings, "annotate") | lexicon(groups, context.policy.decode, "annotate")
     context.writer.metrics(found | ({"annotate/effective_share": float(np.mean(shares))} if shares else {}))
@@ -42,19 +42,20 @@ def choose(context: Context, actors: Actors, round_: int) -> Chosen:
 
 
 def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_: int, _: list[float]) -> list[Group]:
-    """One draw of q a trace, or the best of ``count`` by its bound.
+    """``count`` draws of q a trace, those with the best bounds kept where the recipe says so.
 
     Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
     """
     explore = context.recipe.ra3.mstep.explore
     groups = roll_out(context, actors, part, count, explore, ("annotate", round_), "trajectory")
-    return [group.keep_best() for group in groups]
+    settings = context.recipe.ra3.mstep
+    return [group.keep_best(settings.samples) if settings.select == "best" else group for group in groups]
 
 
 def _resampled(
     context: Context, actors: Actors, part: list[int], count: int, round_: int, shares: list[float]
 ) -> list[Group]:
-    """Of G latents a line, or G annotations a trace, one by its weight, or the best by its reward; scored as a whole.
+    """Of G latents a line, or G annotations a trace, some by their weight, or the best by reward; scored as a whole.
 
     The effective share of each resampling is added to ``shares``.
     """
@@ -69,8 +70,9 @@ def _resampled(
         competing = weights[:, open_to].T if mode == "branch" else [weights.sum(1)]
         shares += [effective_share(column) for column in competing]
         draws = settings.mstep.select == "sample"
-        pick = resampler(np.random.default_rng(context.seed("resample", round_, index))) if draws else best
         keep = keep_lines if mode == "branch" else keep_trace
-        rollout = keep(group, weights if draws else worth, pick)
-        kept.append(score_group(actors.scorer, group.trace, group.encoded, [rollout], context.recipe))
+        draw = resampler(np.random.default_rng(context.seed("resample", round_, index)))
+        picks = [draw if draws else ranked(place) for place in range(settings.mstep.samples)]
+        rollouts = [keep(group, weights if draws else worth, pick) for pick in picks]
+        kept.append(score_group(actors.scorer, group.trace, group.encoded, rollouts, context.recipe))
     return kept

@@ -24,8 +24,9 @@ from typing import Any, Literal
 
 from engine.errors import UsageFault
 from engine.jsonl import BadLine, read_jsonl
+from engine.recipe import Recipe
 from engine.suites import MBPP_SPLITS, mbpp_prompt
-from engine.traces import Trace, TraceError, parse_trace, unix_newlines
+from engine.traces import Trace, TraceError, as_one_action, parse_trace, unix_newlines
 
 CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -41,15 +42,12 @@ class CorpusError(UsageFault):
     """No trace can be had from where a corpus was asked for; the message says what was found and how to mend it."""
 
 
-@dataclass(slots=True)
-class Corpus:
-    """Expert traces, and what was left out on the way to them."""
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What was left out while reading, and why."""
 
-    kind: CorpusKind
-    origin: str
-    traces: list[Trace] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-    """How many files, functions or lines were left out, by reason."""
+    """How many were left out, by reason."""
     examples: dict[str, list[str]] = field(default_factory=dict)
     """The first few of each reason, by name."""
 
@@ -64,6 +62,15 @@ class Corpus:
         """What was left out, in one line: `3 duplicate (a.py:1 f), 1 not UTF-8 (b.py)`."""
         parts = [f"{n} {reason} ({', '.join(self.examples[reason])})" for reason, n in self.skipped.most_common()]
         return ", ".join(parts) or "nothing"
+
+
+@dataclass(slots=True)
+class Corpus(Account):
+    """Expert traces, and the files, functions or lines that were left out on the way to them."""
+
+    kind: CorpusKind
+    origin: str
+    traces: list[Trace] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,25 @@ def load_corpus(
     _sieve(snippets, corpus, _Bounds(min_lines, max_lines, max_chars), limit)
     if not corpus.traces:
         raise CorpusError(_why_empty(corpus, len(snippets)))
+    return corpus
+
+
+def corpus_of(recipe: Recipe) -> Corpus:
+    """The corpus that ``recipe`` names, each trace told in the actions it asks for.
+
+    Raises CorpusError as `load_corpus` does.
+    """
+    asked = recipe.corpus
+    corpus = load_corpus(
+        asked.kind,
+        asked.path,
+        limit=asked.limit,
+        min_lines=asked.min_lines,
+        max_lines=asked.max_lines,
+        seed=recipe.seed,
+    )
+    if recipe.ra3.actions == "program":
+        corpus.traces = list(map(as_one_action, corpus.traces))
     return corpus
 
 

@@ -11,17 +11,22 @@ from engine.stage import Context, State
 
 
 def run(context: Context, state: State | None) -> None:
-    """The stage ``ra3``: EM rounds of E-step and M-step, after which the policy is the last M-step's."""
+    """The stage ``ra3``: EM rounds of E-step and M-step, after which the policy is the last M-step's.
+
+    Without an M-step (``ra3.mstep.tokens = 0``) the policy is the last E-step's q.
+    """
     if state is None:
         measure_held_out(context)
     first = state["round"] if state else 0
     for round_ in range(first, context.recipe.ra3.rounds):
-        if state is None or state["phase"] == "estep":
+        if context.recipe.ra3.mstep.tokens == 0:
+            q = expectation(context, round_, state).q
+            context.policy.model.load_state_dict(q.model.state_dict())
+        elif state is None or state["phase"] == "estep":
             chosen = _find_latents(context, round_, state)
-            state = None
+            maximisation(context, round_, chosen, None)
         else:
-            chosen = state["chosen"]
-        maximisation(context, round_, chosen, state)
+            maximisation(context, round_, state["chosen"], state)
         state = None
         measure_held_out(context)
 
@@ -29,7 +34,7 @@ def run(context: Context, state: State | None) -> None:
 def _find_latents(context: Context, round_: int, state: State | None) -> Chosen:
     """The E-step: annotated traces from the posterior, by a q that learns it or by reweighting the policy's own."""
     if context.recipe.ra3.estep.method == "smc":
-        return choose(context, Actors(context.policy, context.policy), round_)
+        return choose(context, Actors(context.policy, context.policy, context.policy), round_)
     return choose(context, expectation(context, round_, state), round_)
 
 

@@ -33,14 +33,14 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
         label = ("estep", round_, number)
         groups = roll_out(context, actors, batch, context.recipe.ra3.group_size, explore, label, settings.mode)
         update = _improve(context, trainer, groups)
-        if settings.scorer == "ema":
-            follow(actors.scorer, actors.q, settings.ema_decay)
+        if settings.scorer != "frozen":
+            follow(actors.reference, actors.q, settings.ema_decay)
         record(context, groups, round_, "estep")
 
         def written(number: int = number) -> State:
             place = {"phase": "estep", "round": round_, "update": number, "trainer": trainer.state_dict()}
-            followed = actors.scorer.model.state_dict() if settings.scorer == "ema" else None
-            return {**place, "q": actors.q.model.state_dict(), "scorer": followed}
+            mean = actors.reference.model.state_dict() if settings.scorer != "frozen" else None
+            return {**place, "q": actors.q.model.state_dict(), "mean": mean}
 
         metrics = measure(groups, context.recipe.ra3, "estep") | lexicon(groups, actors.q.decode, "estep")
         metrics |= {"estep/explore": explore, "estep/loss": update.loss}
@@ -51,15 +51,18 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
 
 
 def _actors(context: Context) -> Actors:
-    follows = context.recipe.ra3.estep.scorer == "ema"
-    return Actors(context.policy.clone(), context.policy.clone() if follows else context.policy)
+    q, before = context.policy.clone(), context.policy
+    if context.recipe.ra3.estep.scorer == "frozen":
+        return Actors(q, before, before)
+    mean = before.clone()
+    return Actors(q, q if context.recipe.ra3.estep.scorer == "self" else mean, mean)
 
 
 def _restore(actors: Actors, trainer: Trainer, state: State) -> int:
     """Put a checkpoint's weights in place; returns how many updates it had taken."""
     actors.q.model.load_state_dict(state["q"])
-    if state["scorer"] is not None:
-        actors.scorer.model.load_state_dict(state["scorer"])
+    if state["mean"] is not None:
+        actors.reference.model.load_state_dict(state["mean"])
     trainer.load_state_dict(state["trainer"])
     return int(state["update"])
 

@@ -53,8 +53,8 @@ def lexicon(groups: Sequence[Group], decode: Callable[[Sequence[int]], str], pre
 
 def collapse(metrics: Mapping[str, float], prefix: str) -> str | None:
     """One line for a person where the latents have collapsed, by the metrics of an update."""
-    p_think = metrics[f"{prefix}/p_think"]
-    if p_think < SHUT_GATE:
+    p_think, held_open = metrics[f"{prefix}/p_think"], metrics[f"{prefix}/think_rate"] == 1
+    if p_think < SHUT_GATE and not held_open:
         return f"the gate is nearly shut: P(THINK) is {p_think:.4f} a line, so RA3 is next-token prediction here"
     top = metrics.get(f"{prefix}/top_share", 0.0)
     if top > TOP_SHARE and metrics[f"{prefix}/latents"] >= ENOUGH:

@@ -1,10 +1,11 @@
-"""The next-token baseline: imitate the expert's lines, without latents."""
+"""The next-token baseline: imitate the expert's lines, without latents or with comments that were written before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from engine import recipe
+from engine.comments import find_comments
 from engine.forest import imitate
 from engine.packing import Tree
 from engine.sampler import EncodedTrace
@@ -23,9 +24,24 @@ def run(context: Context, state: State | None) -> None:
     context.phase("ntp", done=state["update"] if state else 0)
     if state is None:
         measure_held_out(context)
-    trees = [bare(encoded) for _, encoded in context.traces]
+    trees = _trees(context)
     train(context, trees, settings, "ntp", state)
     measure_held_out(context)
+
+
+def _trees(context: Context) -> list[Tree]:
+    """What is imitated: each trace, with the comments that the recipe asks for."""
+    comments = find_comments(context.recipe.ntp, [trace for trace, _ in context.traces])
+    told = [comments.of(trace) for trace, _ in context.traces]
+    if context.recipe.ntp.comments != "none":
+        commented, total = sum(any(row) for row in told), sum(text is not None for row in told for text in row)
+        note = f"{total} comments in {commented} of {len(told)} traces; left out: {comments.account()}"
+        context.writer.event("comments", note)
+    encode = context.policy.encode
+    return [
+        imitate(encoded, [None if text is None else encode(text) for text in row])
+        for (_, encoded), row in zip(context.traces, told, strict=True)
+    ]
 
 
 def train(

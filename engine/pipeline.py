@@ -25,7 +25,7 @@ from accelerate.utils import set_seed
 
 from engine import checkpoints, em, evaluate, ntp, rlvr
 from engine.checkpoints import Place
-from engine.corpora import load_corpus
+from engine.corpora import corpus_of
 from engine.errors import EnvironmentFault, UsageFault
 from engine.policy import Policy
 from engine.progress import Listener, Silent
@@ -315,15 +315,7 @@ def read_traces(policy: Policy, recipe: Recipe) -> tuple[list[tuple[Trace, Encod
     Raises:
         UsageFault: the corpus holds nothing that can be used.
     """
-    corpus = recipe.corpus
-    loaded = load_corpus(
-        corpus.kind,
-        corpus.path,
-        limit=corpus.limit,
-        min_lines=corpus.min_lines,
-        max_lines=corpus.max_lines,
-        seed=recipe.seed,
-    )
+    corpus, loaded = recipe.corpus, corpus_of(recipe)
     pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
     fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
     too_long = len(pairs) - len(fitting)

@@ -23,9 +23,9 @@ Pick = Callable[[Floats], int]
 """Which of G, by their log-weights [G]."""
 
 
-def best(log_weights: Floats) -> int:
-    """The heaviest."""
-    return int(log_weights.argmax())
+def ranked(place: int) -> Pick:
+    """Takes the heaviest for place 0, the next one for place 1, and so on."""
+    return lambda log_weights: int(np.argsort(-log_weights, kind="stable")[place])
 
 
 def resampler(random: np.random.Generator) -> Pick:

@@ -91,15 +91,18 @@ def decision_targets(
 def decision(event: LineEvents | Branch, rollout: Rollout, t: int, advantage: float, *, clipped: bool) -> list[Target]:
     """The targets of the decision at line ``t``: its gate, and the events of its comment.
 
-    A gate's coefficient is its advantage times the importance weight of exploration. A comment's tokens carry the
-    weight of their temperature alone: they are learnt as if the gate had stood open where exploration opened it.
+    A gate's coefficient is its advantage times the importance weight of exploration; one that was held open was no
+    choice, and has no target. A comment's tokens carry the weight of their temperature alone: they are learnt as if the
+    gate had stood open where exploration opened it.
     ``clipped`` keeps the old log-probabilities, for a second pass over the same rollouts.
     """
     gate = rollout.gates[t]
     if gate is None:
         return []
-    old = decision_logprob(gate) if clipped else None
-    targets = [Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think)]
+    targets: list[Target] = []
+    if gate.behaviour_logprob < 0:
+        old = decision_logprob(gate) if clipped else None
+        targets.append(Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think))
     drawn = zip(rollout.comment_logprobs[t], rollout.behaviour_logprobs[t], strict=True)
     for piece, (logprob, behaviour) in zip(event.comment, drawn, strict=True):
         weight = math.exp(logprob - behaviour)
@@ -164,14 +167,13 @@ class Group:
         """[G, T] leave-one-out advantages of the returns; zeros for a group of one, which has nothing to compare."""
         return leave_one_out(self.returns) if len(self.rollouts) > 1 else np.zeros_like(self.returns)
 
-    def keep_best(self) -> Group:
-        """The group of the one rollout with the highest bound, the sum of its rewards."""
-        best = int(self.rewards.sum(1).argmax())
-        row = slice(best, best + 1)
+    def keep_best(self, count: int) -> Group:
+        """The group of the ``count`` rollouts with the highest bounds, the sums of their rewards, the best first."""
+        rows = np.argsort(-self.rewards.sum(1), kind="stable")[:count]
         return replace(
             self,
-            rollouts=self.rollouts[row],
-            line_logprobs=self.line_logprobs[row],
-            charges=self.charges[row],
-            returns=self.returns[row],
+            rollouts=[self.rollouts[row] for row in rows],
+            line_logprobs=self.line_logprobs[rows],
+            charges=self.charges[rows],
+            returns=self.returns[rows],
         )

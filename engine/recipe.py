@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine.recipekeys import assign, check_value
+from engine.recipekeys import assign, check_value, explain
 
 StageKind = Literal["eval", "ntp", "ra3", "rlvr"]
 
@@ -100,7 +100,12 @@ class Imitation(Section):
 
 
 class Ntp(Imitation):
-    """The next-token baseline: the same lines, no latents."""
+    """The next-token baseline: the same lines, no latents, or comments that were written before."""
+
+    comments: Literal["none", "expert", "file"] = "none"
+    """Comments that stand where latents may: none, the expert's own full-line comments, or those of a file."""
+    comments_path: str | None = None
+    """JSONL, one trace a line: ``{"trace": ID, "comments": [TEXT or null, a line each]}`` (``comments = "file"``)."""
 
 
 class Estep(Section):
@@ -123,8 +128,9 @@ class Estep(Section):
     """Half width of the clipped ratio."""
     explore: float = Field(0.2, ge=0, le=1)
     """Weight of the exploration mixture at the gate, corrected by its importance weight."""
-    explore_prior: float = Field(0.5, gt=0, lt=1)
-    """P(THINK) of the exploration mixture."""
+    explore_prior: float = Field(0.5, gt=0, le=1)
+    """P(THINK) of the exploration mixture. 1, with ``explore = 1``, holds the gate open: it is no choice then, and is
+    not learnt."""
     explore_decay: float = Field(1.0, gt=0, le=1)
     """Factor on ``explore`` after each update of the round."""
     comment_kl: float = Field(0.0, ge=0)
@@ -135,8 +141,9 @@ class Estep(Section):
     """Temperature at which the gate is drawn, before the exploration mixture; likewise corrected."""
     format_charge: float = Field(0.0, ge=0)
     """Reward lost for a comment that says nothing, or that was cut before its newline."""
-    scorer: Literal["frozen", "ema"] = "frozen"
-    """Who judges: the round's first policy, or the running mean of q's weights, which begins there."""
+    scorer: Literal["frozen", "ema", "self"] = "frozen"
+    """Who judges: the round's first policy; the running mean of q's weights, which begins there; or q as it stands,
+    beside that mean, which tells the lines without latents (RLP)."""
     ema_decay: float = Field(0.99, ge=0, lt=1)
     """How much of the running mean an update keeps."""
     resample_temperature: float = Field(1.0, gt=0)
@@ -148,10 +155,14 @@ class Estep(Section):
 class Mstep(Imitation):
     """Imitating the annotated traces, comments and code alike."""
 
+    tokens: int = Field(1_000_000, ge=0)
+    """Budget of trained tokens a round, prompts and comments included; 0: no M-step, q itself is the next policy."""
     traces: int = Field(64, ge=1)
     """Traces annotated a round."""
     select: Literal["sample", "best"] = "best"
-    """One draw of q a trace, or the best of G by its bound."""
+    """Draws of q, or the best of G by their bound."""
+    samples: int = Field(1, ge=1)
+    """Annotations of a trace that are imitated: so many draws, or so many of the best."""
     explore: float = Field(0.0, ge=0, le=1)
     """Weight of the exploration mixture at the gate while annotating (``estep.method = "rl"``): where a base model
     hardly ever opens a comment, the best of G can only be one that does if the gate is held open."""
@@ -160,6 +171,8 @@ class Mstep(Imitation):
 class Ra3(Section):
     """EM over latent comments (Zhang et al., 2025)."""
 
+    actions: Literal["line", "program"] = "line"
+    """What an action is: each line, with a latent before it, or the whole program, with one latent (BRiTE)."""
     rounds: int = Field(1, ge=1)
     """EM rounds: an E-step, then an M-step."""
     penalty: float = Field(0.05, ge=0)
@@ -184,6 +197,22 @@ class Ra3(Section):
     """Finding the latents."""
     mstep: Mstep = Mstep()
     """Imitating them."""
+
+    @model_validator(mode="after")
+    def _there_is_enough_to_choose_from(self) -> Ra3:
+        chooses = self.mstep.select == "best"
+        if chooses and self.mstep.samples > self.group_size:
+            raise ValueError(
+                f"ra3.mstep.samples = {self.mstep.samples}: the best are chosen from ra3.group_size = "
+                f"{self.group_size} annotations of a trace; raise it, or set ra3.mstep.select = sample"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Ra3:
+        if self.estep.method == "smc" and self.mstep.tokens == 0:
+            raise ValueError("ra3.estep.method = smc learns by its M-step alone: ra3.mstep.tokens must not be 0")
+        return self
 
 
 class Rlvr(Section):
@@ -294,7 +323,17 @@ class Recipe(Section):
         for name, arm in self.arms.items():
             for key, value in arm.set.items():
                 check_value(Recipe, key, value, where=f"arms.{name}.set")
+            self._check_together(name)
         return self
+
+    def _check_together(self, arm: str) -> None:
+        """Each override may fit by itself, and not with the others."""
+        if not self.arms[arm].set:
+            return
+        try:
+            self.for_arm(arm)
+        except ValidationError as error:
+            raise ValueError("; ".join(f"arms.{arm}.set: {explain(Recipe, item)}" for item in error.errors())) from None
 
     def for_arm(self, arm: str) -> Recipe:
         """The recipe as ``arm`` runs it: its own overrides applied, no other arm left."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,10 +12,10 @@ import numpy as np
 from engine import recipe
 from engine.branches import annotate_branches
 from engine.branchtrees import score_branches
-from engine.forest import Comments, LineEvents, grow
+from engine.forest import Comments, LineEvents, grow, trunk
 from engine.packing import Target, Tree
 from engine.policy import Policy
-from engine.ra3 import Group, charges, decision_targets, line_logprob, malformed, returns
+from engine.ra3 import Floats, Group, charges, decision_targets, line_logprob, malformed, returns
 from engine.sampler import EncodedTrace, Rollout, annotate
 from engine.stage import Context
 from engine.traces import Trace
@@ -25,6 +27,8 @@ class Actors(NamedTuple):
 
     q: Policy
     scorer: Policy
+    reference: Policy
+    """Who tells the lines without latents: the scorer, or the running mean of a q that is its own scorer."""
 
 
 def roll_out(
@@ -47,10 +51,34 @@ def roll_out(
     groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
     scored = score_branches if mode == "branch" else score_group
     with context.clock("score"):
-        return [
+        told = [
             scored(actors.scorer, trace, encoded, group, context.recipe)
             for (trace, encoded), group in zip(pairs, groups, strict=True)
         ]
+        return told if actors.reference is actors.scorer else _beside(actors.reference, told, context.recipe)
+
+
+def _beside(reference: Policy, groups: Sequence[Group], settings: recipe.Recipe) -> list[Group]:
+    """The same groups, their lines without latents as told by ``reference``."""
+    bare = bare_logprobs(reference, [group.encoded for group in groups], settings)
+    return [replace(group, bare_logprobs=told) for group, told in zip(groups, bare, strict=True)]
+
+
+def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], settings: recipe.Recipe) -> list[Floats]:
+    """[T] l_t of each trace, without latents."""
+    trees, lengths = [], []
+    for encoded in traces:
+        tree = Tree()
+        _, lines = trunk(tree, encoded)
+        tree.targets = [Target((piece,), "line") for line in lines for piece in line]
+        trees.append(tree)
+        lengths.append(list(map(len, lines)))
+    rows = map(iter, score(policy, trees, settings.compute))
+    how = settings.ra3.line_logp
+    return [
+        np.array([line_logprob(list(islice(row, length)), how) for length in told])
+        for row, told in zip(rows, lengths, strict=True)
+    ]
 
 
 def _draw(

@@ -65,6 +65,8 @@ class Trace:
     lines: tuple[Line, ...]
     source: str = ""
     """Where it was found, for a person: `json/decoder.py:332 JSONDecoder.decode`."""
+    comments: tuple[str | None, ...] = ()
+    """For each line the expert's own full-line comments before it, as a latent would tell them; empty: not known."""
 
     @property
     def text(self) -> str:
@@ -156,8 +158,9 @@ def parse_trace(
 ) -> Trace:
     """Tell `source` as a trace whose prompt is its first `prompt_end` physical lines (kept as they are, comments too).
 
-    Full-line comments of the rest are dropped, or with `keep_comments` are lines like any other (that no latent may
-    precede). Trailing comments and docstrings stay. `where` becomes `Trace.source`.
+    Full-line comments of the rest are no lines: those before a line where a latent may stand become its
+    `Trace.comments`, several as one; the others are dropped. With `keep_comments` they are lines like any other (that
+    no latent may precede). Trailing comments and docstrings stay. `where` becomes `Trace.source`.
 
     Raises TraceError when the source is no valid Python, or the prompt ends within a logical line.
     """
@@ -166,8 +169,15 @@ def parse_trace(
     layout = _read_layout(rows)
     _check_prompt(layout, prompt_end, len(rows))
     prompt = _without_blank_end(rows[:prompt_end])
-    lines = _read_lines(rows, len(prompt), layout, keep_comments=keep_comments)
-    return Trace(id=id, prompt="\n".join(prompt), lines=tuple(lines), source=where)
+    told = list(_read_lines(rows, len(prompt), layout, keep_comments=keep_comments))
+    lines, comments = tuple(line for line, _ in told), tuple(comment for _, comment in told)
+    return Trace(id, "\n".join(prompt), lines, where, comments)
+
+
+def as_one_action(trace: Trace) -> Trace:
+    """The same program as one action: a single line that holds the text of all, before which one latent may stand."""
+    first, text = trace.lines[0], "".join(line.text for line in trace.lines)
+    return Trace(trace.id, trace.prompt, (Line(text, first.indent, first.may_think),), trace.source)
 
 
 def unix_newlines(source: str) -> str:
@@ -276,8 +286,12 @@ def _without_blank_end(rows: list[str]) -> list[str]:
     return rows[:end]
 
 
-def _read_lines(rows: list[str], begin: int, layout: _Layout, *, keep_comments: bool) -> Iterator[Line]:
+def _read_lines(
+    rows: list[str], begin: int, layout: _Layout, *, keep_comments: bool
+) -> Iterator[tuple[Line, str | None]]:
+    """The lines, each with the comment that was dropped before it."""
     before = ["\n"] if begin else []  # the newline and the blank lines that wait for the line they belong to
+    dropped: list[str] = []
     may_think = True  # no backslash leads from the line before into the blank ones
     for index in range(begin, len(rows)):
         row = rows[index]
@@ -286,9 +300,16 @@ def _read_lines(rows: list[str], begin: int, layout: _Layout, *, keep_comments: 
             may_think = may_think and index not in layout.joined
             continue
         if index in layout.comments and not keep_comments:
+            dropped.append(row.strip(_BLANK)[1:].strip())
             continue
         may_think = may_think and index in layout.starts
-        yield Line("".join(before) + row, layout.starts[index] if may_think else "", may_think)
-        before, may_think = ["\n"], True
+        line = Line("".join(before) + row, layout.starts[index] if may_think else "", may_think)
+        yield line, _one_comment(dropped) if may_think else None
+        before, dropped, may_think = ["\n"], [], True
     if not may_think:  # the last line ends with a backslash: without the blank one after it, it is no Python
-        yield Line("\n\n", "", may_think=False)
+        yield Line("\n\n", "", may_think=False), None
+
+
+def _one_comment(texts: list[str]) -> str | None:
+    """Comments as one, a blank before each as a comment has it after its `#`; None where they say nothing."""
+    return "".join(f" {text}" for text in texts if text) or None

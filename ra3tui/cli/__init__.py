@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ra3tui.cli import doctor, eval, judge, ls, recipe, run, sandbox, show, stop, tail  # noqa: A004 - a command
+from ra3tui.cli import corpus, doctor, eval, judge, ls, recipe, run, sandbox, show, stop, tail  # noqa: A004 - a command
 from ra3tui.cli.faults import Ra3Group
 from ra3tui.cli.options import HOME, Home
 
@@ -26,6 +26,7 @@ app.command()(tail.tail)
 app.command()(stop.stop)
 app.command("eval")(eval.evaluate)
 app.command()(judge.judge)
+app.command()(corpus.corpus)
 app.command()(doctor.doctor)
 app.add_typer(recipe.app, name="recipe", help="List, show and check recipes.")
 app.add_typer(sandbox.app, name="sandbox", help="See what isolates here, build its image, run a program in it.")

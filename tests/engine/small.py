@@ -19,6 +19,7 @@ def total(numbers):
 
 def longest(words):
     '''The longest of words.'''
+    # nothing so far
     best = ''
     for word in words:
         if len(word) > len(best):

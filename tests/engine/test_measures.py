@@ -72,6 +72,6 @@ def test_the_gates_entropy_is_in_nats() -> None:
 
 
 def test_the_best_rollout_is_the_one_with_the_highest_bound() -> None:
-    kept = TWO.keep_best()
+    kept = TWO.keep_best(1)
     assert kept.rollouts == [TWO.rollouts[0]]
     assert kept.rewards.sum() == pytest.approx(-6.2)

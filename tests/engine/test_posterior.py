@@ -12,7 +12,7 @@ import torch
 from engine.estep import follow
 from engine.lexicon import collapse, lexicon
 from engine.pipeline import execute
-from engine.posterior import best, correction, effective_share, keep_lines, keep_trace, normalised, resampler
+from engine.posterior import correction, effective_share, keep_lines, keep_trace, normalised, ranked, resampler
 from engine.progress import Silent
 from engine.ra3 import Group, charges, malformed
 from engine.recipe import Ra3
@@ -86,7 +86,7 @@ def test_resampling_draws_by_weight() -> None:
     counts = np.bincount([pick(weights) for _ in range(4000)], minlength=3) / 4000
     assert counts == pytest.approx([0.1, 0.6, 0.3], abs=0.03)
     assert normalised(weights) == pytest.approx([0.1, 0.6, 0.3])
-    assert best(weights) == 1
+    assert [ranked(place)(weights) for place in range(3)] == [1, 2, 0]
 
 
 def test_the_effective_share_runs_from_one_of_g_to_all() -> None:
@@ -97,8 +97,8 @@ def test_the_effective_share_runs_from_one_of_g_to_all() -> None:
 def test_lines_are_kept_one_by_one_and_traces_as_a_whole() -> None:
     both = group(rollout([2], [3]), rollout(None, [2, 3]))
     weights = np.array([[0.0, 0.0], [1.0, -2.0]])
-    assert keep_lines(both, weights, best).comments == [None, [3]]
-    assert keep_trace(both, weights, best).comments == [[2], [3]]
+    assert keep_lines(both, weights, ranked(0)).comments == [None, [3]]
+    assert keep_trace(both, weights, ranked(0)).comments == [[2], [3]]
 
 
 def test_a_comment_that_says_nothing_or_was_cut_is_charged() -> None:
@@ -130,9 +130,10 @@ def test_the_lexicon_counts_words_not_their_case_or_spaces() -> None:
 
 
 def test_a_shut_gate_and_a_single_latent_raise_the_alarm() -> None:
-    healthy = {"e/p_think": 0.3, "e/top_share": 0.2, "e/latents": 50.0}
+    healthy = {"e/p_think": 0.3, "e/think_rate": 0.3, "e/top_share": 0.2, "e/latents": 50.0}
     assert collapse(healthy, "e") is None
     assert "shut" in str(collapse(healthy | {"e/p_think": 0.001}, "e"))
+    assert collapse(healthy | {"e/p_think": 0.001, "e/think_rate": 1.0}, "e") is None  # it is held open
     assert "collapsed" in str(collapse(healthy | {"e/top_share": 0.8}, "e"))
     assert collapse(healthy | {"e/top_share": 0.8, "e/latents": 3.0}, "e") is None
 

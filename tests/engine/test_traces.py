@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import pytest
 
-from engine.traces import Annotated, IndentMode, Trace, TraceError, latent_prefix, parse_trace
+from engine.traces import Annotated, IndentMode, Trace, TraceError, as_one_action, latent_prefix, parse_trace
 
 NASTY = {
     "decorators": "@a\n@b(1,\n   2)\ndef f():\n    return 1\n",
@@ -174,6 +174,22 @@ def test_kept_comments_are_lines_that_no_latent_may_precede() -> None:
     lines = parse_trace("x = 1\n\n# c\ny = (1,\n# d\n2)\n", id="t", keep_comments=True).lines
     assert [line.text for line in lines] == ["x = 1", "\n\n# c", "\ny = (1,", "\n# d", "\n2)"]
     assert [line.may_think for line in lines] == [True, False, True, False, False]
+
+
+def test_dropped_comments_stand_beside_the_trace_as_one_latent_of_the_line_behind_them() -> None:
+    source = "# file\nx = 1\n# one\n\n#two\n#\ny = (1,\n# inside\n2)  # trailing\nz = 3\n# last\n"
+    trace = parse_trace(source, id="t")
+    assert [line.text.strip() for line in trace.lines] == ["x = 1", "y = (1,", "2)  # trailing", "z = 3"]
+    assert trace.comments == (" file", " one two", None, None)
+    assert same_tree(ast.parse(Annotated(trace, trace.comments).text), ast.parse(source))
+
+
+def test_a_program_as_one_action_is_the_same_text_with_room_for_one_latent() -> None:
+    trace = parse_trace("def f():\n    x = (1,\n      2)\n    return x\n", id="t", prompt_end=1)
+    whole = as_one_action(trace)
+    assert (whole.text, len(whole.lines)) == (trace.text, 1)
+    assert (whole.lines[0].indent, whole.lines[0].may_think) == ("    ", True)
+    assert Annotated(whole, (" a pair",)).text == "def f():\n    # a pair" + "".join(line.text for line in trace.lines)
 
 
 def test_a_first_latent_leads_a_file_without_prompt() -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from engine.comments import find_comments
+from engine.corpora import load_corpus
+from engine.recipe import Ntp
 from engine.recipefiles import load_recipe, parse_recipe
 from engine.runs import Plan, plan
 from engine.store import Writer
@@ -190,6 +193,18 @@ def test_recipe_validate_takes_overrides() -> None:
     wrong = ra3("recipe", "validate", "smoke", "ra3.penaltie=0.2")
     assert wrong.exit_code == Exit.USAGE
     assert "did you mean 'penalty'?" in wrong.stderr
+
+
+def test_a_printed_corpus_is_a_file_of_comments_for_its_own_traces(tmp_path: Path) -> None:
+    (tmp_path / "code.jsonl").write_text(json.dumps({"code": "x = (1,\n  2)\n# why\ny = 3\n"}))
+    printed = ra3("corpus", "smoke", "corpus.kind=jsonl", f"corpus.path={tmp_path / 'code.jsonl'}")
+    (row,) = map(json.loads, printed.stdout.splitlines())
+    assert row["lines"] == ["x = (1,", "\n  2)", "\ny = 3"]
+    assert (row["may_think"], row["comments"]) == ([True, False, True], [None, None, " why"])
+    (tmp_path / "comments.jsonl").write_text(printed.stdout)
+    trace = load_corpus("jsonl", str(tmp_path / "code.jsonl")).traces[0]
+    settings = Ntp(comments="file", comments_path=str(tmp_path / "comments.jsonl"))
+    assert find_comments(settings, [trace]).of(trace) == trace.comments
 
 
 def test_the_schema_is_json() -> None:

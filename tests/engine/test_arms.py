@@ -1,0 +1,152 @@
+"""The arms that RA3 is compared with: what each does differently, by hand, and each through a run at tiny size."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.checkpoints import newest
+from engine.forest import LineEvents
+from engine.packing import NEW_LINE, Piece
+from engine.pipeline import execute
+from engine.policy import Support, load_policy
+from engine.progress import Silent
+from engine.ra3 import decision, leave_one_out, returns
+from engine.recipe import Ra3
+from engine.recipekeys import RecipeError
+from engine.rollouts import bare_logprobs
+from engine.runs import plan
+from engine.sampler import Exploration, Gate, Rollout, decide
+from engine.store import Reader
+from tests.engine.small import small_recipe
+from tests.engine.tiny import encoded, slow_logits, tiny_policy
+
+HELD_OPEN = "explore = 1.0\nexplore_prior = 1.0"
+
+
+def finished(tmp_path: Path, stages: str, **changes: str) -> tuple[Reader, str]:
+    """The store of a run of ``stages``, and the run."""
+    recipe = small_recipe(tmp_path, **{'"ntp", "ra3", "eval", "rlvr", "eval"': stages, **changes})
+    run = plan(recipe, tmp_path / "home").runs[0].id
+    (outcome,) = execute(tmp_path / "home", [run], Silent())
+    assert outcome.status == "done", outcome.error
+    return Reader(tmp_path / "home"), run
+
+
+def test_a_gate_held_open_always_thinks_and_is_no_choice_to_learn() -> None:
+    held = Exploration(1.0, 1.0)
+    taken = decide(math.log(0.01), 0.999999, held)
+    assert (taken.think, taken.behaviour_logprob) == (True, 0.0)
+    event = LineEvents((Piece(0, 1),), (Piece(1, 5), Piece(2, NEW_LINE)), (Piece(3, 7),))
+    rollout = Rollout([taken], [[5]], [[-1.0, -2.0]], [[-1.0, -2.0]], [True])
+    assert [target.label for target in decision(event, rollout, 0, 1.0, clipped=False)] == ["comment", "comment"]
+    chosen = Rollout([Gate(True, math.log(0.01), math.log(0.5))], [[5]], [[-1.0, -2.0]], [[-1.0, -2.0]], [True])
+    assert next(target.label for target in decision(event, chosen, 0, 1.0, clipped=False)) == "gate"
+
+
+def test_what_the_no_think_reference_says_of_a_line_cancels_in_the_advantage() -> None:
+    """RLP's reward less the bare line, of a reference that sees no latents: no advantage within a group changes."""
+    rewards, bare = np.random.default_rng(0).normal(size=(4, 6)), np.random.default_rng(1).normal(size=6)
+    for gamma, horizon in ((1.0, 1), (0.9, None)):
+        np.testing.assert_allclose(
+            leave_one_out(returns(rewards - bare, gamma, horizon)), leave_one_out(returns(rewards, gamma, horizon))
+        )
+
+
+def test_bare_lines_are_scored_as_by_the_models_own_forward_pass(tmp_path: Path) -> None:
+    newline = tiny_policy().supports[Support.NEWLINE]
+    for trace, told in zip(encoded(), bare_logprobs(tiny_policy(), encoded(), small_recipe(tmp_path)), strict=True):
+        before = list(trace.prompt)
+        for line, logprob in zip(trace.lines, told, strict=True):
+            logits = slow_logits(tiny_policy(), before + line)[len(before) - 1 :]
+            logits[0, ~newline] = -torch.inf
+            of_line = logits.log_softmax(-1)[range(len(line)), line]
+            assert logprob == pytest.approx(float(of_line.mean()), rel=1e-4)
+            before += line
+
+
+def test_more_of_the_best_than_there_are_is_refused_with_what_to_change() -> None:
+    with pytest.raises(ValueError, match=r"ra3\.mstep\.samples = 5.*ra3\.group_size = 4"):
+        Ra3.model_validate({"mstep": {"samples": 5}})
+    Ra3.model_validate({"mstep": {"samples": 5, "select": "sample"}})
+
+
+def test_overrides_of_an_arm_that_do_not_go_together_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"arms\.all\.set: .*must not be 0"):
+        small_recipe(
+            tmp_path,
+            **{"[arms.all]": '[arms.all]\nset = {"ra3.mstep.tokens" = 0, "ra3.estep.method" = "smc"}'},
+        )
+
+
+@pytest.mark.parametrize(("method", "select"), [("rl", "sample"), ("rl", "best"), ("smc", "sample"), ("smc", "best")])
+def test_several_annotations_of_a_trace_are_imitated(method: str, select: str, tmp_path: Path) -> None:
+    reader, run = finished(
+        tmp_path,
+        '"ra3"',
+        **{
+            "[ra3.estep]": f'[ra3.estep]\nmethod = "{method}"',
+            "[ra3.mstep]": f'[ra3.mstep]\nselect = "{select}"\nsamples = 3',
+        },
+    )
+    kept = [row for row in reader.traces(run) if row["phase"] == "mstep"]
+    assert sorted(row["rollout"] for row in kept) == [0, 0, 1, 1, 2, 2]  # of two traces
+    if (method, select) == ("rl", "best"):
+        bounds = [row["bound"] for row in sorted(kept, key=lambda row: (row["trace"], row["rollout"]))]
+        assert bounds[0] >= bounds[1] >= bounds[2]
+        assert bounds[3] >= bounds[4] >= bounds[5]
+
+
+def test_brite_has_one_latent_before_a_program_that_is_one_action(tmp_path: Path) -> None:
+    reader, run = finished(
+        tmp_path,
+        '"ra3"',
+        **{
+            "[ra3]": '[ra3]\nactions = "program"\nline_logp = "sum"\npenalty = 0.0',
+            "explore = 0.5": HELD_OPEN + "\ncomment_kl = 1.0",
+            "[ra3.mstep]": '[ra3.mstep]\nselect = "sample"\nexplore = 1.0',
+        },
+    )
+    assert {(row["lines"], row["latents"]) for row in reader.traces(run)} == {(1, 1)}
+    first = reader.traces(run)[0]
+    (line,) = reader.trace_lines(first["id"])
+    assert first["text"] == f"{first['prompt']}\n    #{line['latent']}{line['text']}"
+    assert first["bare"] == pytest.approx(line["bare_logprob"])
+    assert "mstep/loss_gate" in reader.latest(run)
+
+
+def test_rlp_thinks_before_every_line_and_hands_on_q_itself(tmp_path: Path) -> None:
+    reader, run = finished(
+        tmp_path,
+        '"ra3"',
+        **{
+            "[ra3]": "[ra3]\nhorizon = 1\npenalty = 0.0",
+            "[ra3.estep]": '[ra3.estep]\nmode = "branch"\nscorer = "self"',
+            "explore = 0.5": HELD_OPEN,
+            "[ra3.mstep]\ntraces = 2\ntokens = 300": "[ra3.mstep]\ntokens = 0",
+        },
+    )
+    assert {row["phase"] for row in reader.traces(run)} == {"estep"}
+    latest = reader.latest(run)
+    assert latest["estep/think_rate"] == 1
+    assert latest["estep/reward"] == latest["estep/likelihood"]
+    found = newest(tmp_path / "home" / run / "checkpoints")
+    assert found is not None
+    assert load_policy(str(found[0])).fingerprint() != load_policy("random:tiny").fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["expert", "file"])
+def test_ntp_with_comments_learns_gate_comment_and_code(kind: str, tmp_path: Path) -> None:
+    told = {"trace": "functions.py::total:2", "comments": [" from nothing", None, " one by one", None]}
+    (tmp_path / "told.jsonl").write_text(json.dumps(told))
+    path = f'comments_path = "{tmp_path / "told.jsonl"}"\n'
+    reader, run = finished(tmp_path, '"ntp"', **{"[ntp]": f'[ntp]\ncomments = "{kind}"\n{path}'})
+    assert {"ntp/loss_gate", "ntp/loss_comment", "ntp/loss_code"} <= set(reader.latest(run))
+    (note,) = [event["message"] for event in reader.events(run) if event["kind"] == "comments"]
+    assert note.startswith("1 comments in 1 of 3" if kind == "expert" else "2 comments in 1 of 3")
+    assert reader.latest(run)["ntp/loss_code"] < dict(reader.series(run, "ntp/loss_code"))[1]
