@@ -11,14 +11,17 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 
 from engine.errors import EnvironmentFault
-from engine.policy import Policy, load_policy
+from engine.policy import ADAPTER, Policy, load_policy
 from engine.recipe import Recipe
+
+if TYPE_CHECKING:
+    from engine.lora import Adapter
 
 _AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -86,15 +89,31 @@ def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:
 
     Raises:
         ModelError: the model cannot be had.
+        EnvironmentFault: adapters are asked for, and peft is not installed.
     """
+    whole = None if recipe.lora.rank else checkpoint  # adapters stay on the model they were made for
     policy = load_policy(
-        str(checkpoint or recipe.model.id),
-        revision=None if checkpoint else recipe.model.revision,
+        str(whole or recipe.model.id),
+        revision=None if whole else recipe.model.revision,
         dtype=recipe.model.dtype,
         device=device,
     )
     policy.autocast = _AUTOCAST[recipe.compute.mixed_precision]
+    if recipe.lora.rank:
+        policy.adapter = _adapter(policy, recipe, checkpoint)
     return policy
+
+
+def _adapter(policy: Policy, recipe: Recipe, checkpoint: Path | None) -> Adapter:
+    """A new adapter, or the one in ``checkpoint``."""
+    try:
+        from engine.lora import Adapter  # noqa: PLC0415 - peft is an extra
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault("lora.rank is set, which needs peft: pip install 'ra3[lora]'") from error
+    adapter = Adapter.on(policy.model, recipe.lora, recipe.seed)
+    if checkpoint:
+        adapter.restore(checkpoint / ADAPTER)
+    return adapter
 
 
 def load_state(checkpoint: Path) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ def run(context: Context, state: State | None) -> None:
     for round_ in range(first, context.recipe.ra3.rounds):
         if context.recipe.ra3.mstep.tokens == 0:
             q = expectation(context, round_, state).q
-            context.policy.model.load_state_dict(q.model.state_dict())
+            context.policy.load_state_dict(q.state_dict())
         elif state is None or state["phase"] == "estep":
             chosen = _find_latents(context, round_, state)
             maximisation(context, round_, chosen, None)
@@ -34,7 +34,8 @@ def run(context: Context, state: State | None) -> None:
 def _find_latents(context: Context, round_: int, state: State | None) -> Chosen:
     """The E-step: annotated traces from the posterior, by a q that learns it or by reweighting the policy's own."""
     if context.recipe.ra3.estep.method == "smc":
-        return choose(context, Actors(context.policy, context.policy, context.policy), round_)
+        policy = context.policy.frozen()
+        return choose(context, Actors(policy, policy, policy), round_)
     return choose(context, expectation(context, round_, state), round_)
 
 

@@ -39,8 +39,8 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
 
         def written(number: int = number) -> State:
             place = {"phase": "estep", "round": round_, "update": number, "trainer": trainer.state_dict()}
-            mean = actors.reference.model.state_dict() if settings.scorer != "frozen" else None
-            return {**place, "q": actors.q.model.state_dict(), "mean": mean}
+            mean = actors.reference.state_dict() if settings.scorer != "frozen" else None
+            return {**place, "q": actors.q.state_dict(), "mean": mean}
 
         metrics = measure(groups, context.recipe.ra3, "estep") | lexicon(groups, actors.q.decode, "estep")
         metrics |= {"estep/explore": explore, "estep/loss": update.loss}
@@ -51,18 +51,18 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
 
 
 def _actors(context: Context) -> Actors:
-    q, before = context.policy.clone(), context.policy
+    q, before = context.policy.clone(), context.policy.frozen()
     if context.recipe.ra3.estep.scorer == "frozen":
         return Actors(q, before, before)
-    mean = before.clone()
+    mean = context.policy.clone()
     return Actors(q, q if context.recipe.ra3.estep.scorer == "self" else mean, mean)
 
 
 def _restore(actors: Actors, trainer: Trainer, state: State) -> int:
     """Put a checkpoint's weights in place; returns how many updates it had taken."""
-    actors.q.model.load_state_dict(state["q"])
+    actors.q.load_state_dict(state["q"])
     if state["mean"] is not None:
-        actors.reference.model.load_state_dict(state["mean"])
+        actors.reference.load_state_dict(state["mean"])
     trainer.load_state_dict(state["trainer"])
     return int(state["update"])
 
@@ -70,7 +70,7 @@ def _restore(actors: Actors, trainer: Trainer, state: State) -> int:
 @torch.no_grad()
 def follow(mean: Policy, policy: Policy, decay: float) -> None:
     """Move ``mean`` towards ``policy``: decay * mean + (1 - decay) * policy, weight by weight."""
-    for kept, new in zip(mean.model.parameters(), policy.model.parameters(), strict=True):
+    for kept, new in zip(mean.parameters, policy.parameters, strict=True):
         kept.lerp_(new, 1 - decay)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,8 +20,13 @@ from torch.nn.functional import linear
 
 from engine.loading import ModelError, load_model
 
+if TYPE_CHECKING:
+    from engine.lora import Adapter
+
 __all__ = ["ModelError", "Policy", "Support", "load_policy"]
 
+ADAPTER = "adapter"
+"""Folder of a policy's adapter in the folder it is saved in."""
 DOCUMENT_SEPARATOR = "<|endoftext|>"
 PROBES = ("def f(x):\n    return 12345  + x\n\n\tif a:", "\n        # naïve 数 🙂", " leading", "x = [1,  2]\r\n")
 
@@ -49,6 +54,8 @@ class Policy:
     """What it was loaded from, as a person wrote it."""
     autocast: torch.dtype | None = None
     """Precision of its matrix products inside `predicting`, where lower than that of its weights."""
+    adapter: "Adapter | None" = None
+    """What sets it apart from other policies of the same model; None where the model's weights are its own."""
 
     @property
     def device(self) -> torch.device:
@@ -116,10 +123,21 @@ class Policy:
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """The weights that training changes."""
-        return list(self.model.parameters())
+        return self.adapter.parameters if self.adapter else list(self.model.parameters())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights that training changes, by name."""
+        state: dict[str, Tensor] = (self.adapter or self.model).state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state_dict` gave."""
+        (self.adapter or self.model).load_state_dict(state)
 
     def decoder(self) -> Any:
-        """The model below its head."""
+        """The model below its head, answering as this policy."""
+        if self.adapter:
+            self.adapter.activate()
         return self.model.get_decoder()
 
     @contextmanager
@@ -172,18 +190,32 @@ class Policy:
             return linear(hidden.float(), head.weight.float(), bias)
 
     def clone(self) -> "Policy":
-        """The same policy with weights of its own."""
+        """The same policy with weights of its own to train: a copy of the model, or of the adapter."""
+        if self.adapter:
+            return replace(self, adapter=self.adapter.copy())
         return replace(self, model=copy.deepcopy(self.model))
 
+    def frozen(self) -> "Policy":
+        """The same policy for predictions alone: the model without an adapter where that adds nothing yet."""
+        return replace(self, adapter=self.adapter.base() or self.adapter) if self.adapter else self
+
     def save(self, folder: Path) -> None:
-        """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` open."""
-        self.model.save_pretrained(folder)
+        """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` open.
+
+        An adapter is merged into the weights there, and lies beside them as it is in the folder `ADAPTER`.
+        """
+        if self.adapter:
+            self.model.save_pretrained(folder, state_dict=self.adapter.merged())
+            self.adapter.save(folder / ADAPTER)
+        else:
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     def fingerprint(self) -> str:
         """SHA-256 over every weight's name, type, shape and bytes: equal exactly when the weights are."""
         digest = hashlib.sha256()
-        for name, weight in sorted(self.model.state_dict().items()):
+        weights = self.adapter.weights() if self.adapter else self.model.state_dict()
+        for name, weight in sorted(weights.items()):
             digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
             digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine.recipekeys import assign, check_value, explain
+from engine.recipekeys import RecipeError, assign, check_value, explain
 
 StageKind = Literal["eval", "ntp", "ra3", "rlvr"]
 
@@ -31,6 +31,18 @@ class Model(Section):
     """Git revision of a Hugging Face id; the default branch when absent."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights in memory."""
+
+
+class Lora(Section):
+    """Low-rank adapters of a frozen model (Hu et al., 2021), whose weights policy, q and scorer share."""
+
+    rank: int | None = Field(None, ge=1)
+    """Rank of an adapter's matrices; all weights of the model are trained when absent. Needs ``pip install ra3[lora]``,
+    and a learning rate about ten times that of training all weights."""
+    alpha: float = Field(32.0, gt=0)
+    """What an adapter adds is scaled by alpha / rank."""
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """Names of the matrices that are adapted; ``all-linear`` means every one but the output head."""
 
 
 class Compute(Section):
@@ -299,6 +311,8 @@ class Recipe(Section):
     """Every draw of every stage follows from it."""
     model: Model
     """The model all arms start from."""
+    lora: Lora = Lora()
+    """Low-rank adapters in place of training all weights."""
     compute: Compute = Compute()
     """Device, precision, batch shapes."""
     corpus: Corpus = Corpus()
@@ -336,12 +350,22 @@ class Recipe(Section):
             raise ValueError("; ".join(f"arms.{arm}.set: {explain(Recipe, item)}" for item in error.errors())) from None
 
     def for_arm(self, arm: str) -> Recipe:
-        """The recipe as ``arm`` runs it: its own overrides applied, no other arm left."""
+        """The recipe as ``arm`` runs it: its own overrides applied, no other arm left.
+
+        Raises:
+            RecipeError: it would train weights of half precision.
+        """
         table = self.model_dump(mode="python")
         table["arms"] = {arm: {"stages": self.arms[arm].stages}}
         for key, value in self.arms[arm].set.items():
             assign(table, key, value)
-        return Recipe.model_validate(table)
+        resolved = Recipe.model_validate(table)
+        if resolved.model.dtype != "float32" and resolved.lora.rank is None and set(self.arms[arm].stages) != {"eval"}:
+            raise RecipeError(
+                f"arm {arm}: weights in {resolved.model.dtype} cannot be trained, small steps are rounded away; keep "
+                "model.dtype = 'float32' and set compute.mixed_precision = 'bf16', or train adapters: lora.rank = 16"
+            )
+        return resolved
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included; an absent optional value is left out, as TOML has no null."""

@@ -90,6 +90,7 @@ class Trainer:
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
         self._model = policy.model
+        policy.decoder()  # its own weights are to be those that want a gradient
         adam = torch.optim.AdamW(
             policy.parameters,
             lr=optimiser.learning_rate,

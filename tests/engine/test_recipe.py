@@ -180,3 +180,12 @@ def test_an_override_below_what_is_no_table_in_the_file_is_refused(tmp_path: Pat
 def test_one_message_can_be_put_on_the_screen_for_every_kind_of_rubbish(tmp_path: Path) -> None:
     for text in ("", "[[arms]]\n", "model = 3\n", "arms = 3\n", MINIMAL + "ra3 = 4\n", "name = 1979-05-27\n"):
         assert refusal(tmp_path, text)
+
+
+def test_weights_of_half_precision_are_not_trained_but_may_be_measured_or_carry_adapters(tmp_path: Path) -> None:
+    text = MINIMAL.replace("[arms.base]", "dtype = 'bfloat16'\n[arms.ntp]\nstages = ['ntp']\n[arms.base]")
+    recipe = load_recipe(written(tmp_path, text))
+    with pytest.raises(RecipeError, match="mixed_precision"):
+        recipe.for_arm("ntp")
+    assert recipe.for_arm("base").model.dtype == "bfloat16"
+    assert load_recipe(written(tmp_path, text), ["lora.rank=8"]).for_arm("ntp").lora.rank == 8
