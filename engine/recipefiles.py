@@ -1,4 +1,8 @@
-"""Recipes as files: the ones that ship, TOML of a person's own, and ``key=value`` overrides over either."""
+"""Recipes as files: the ones that ship, TOML of a person's own, and ``key=value`` overrides over either.
+
+A file may begin with ``extends = "smollm2"``, the name of a shipped recipe or a path beside it: what it does not say is
+as there, key by key. Arms alone are not mixed: those of the file are all there are, where it has any.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,10 @@ from engine.recipekeys import RecipeError, assign, check_value, did_you_mean, ex
 
 
 def shipped() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
+    """The recipes that come with the package, by name; those that extend another come last."""
     folder = Path(str(resources.files("engine"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    ordered = sorted(folder.glob("*.toml"), key=lambda path: ("extends" in _read(path), path.stem))
+    return {path.stem: path for path in ordered}
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -26,12 +31,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: no such recipe, not TOML, an unknown key, a value of the wrong type.
     """
-    path = shipped().get(name_or_path, Path(name_or_path))
-    if not path.is_file():
-        known = ", ".join(shipped())
-        nearest = did_you_mean(name_or_path, list(shipped()))
-        raise RecipeError(f"no recipe {name_or_path!r}: it is neither a file nor one of {known}{nearest}")
-    table = _read(path)
+    path = _locate(name_or_path, Path())
+    table = _extended(_read(path), path.parent, str(path), [path.resolve()])
     for override in overrides:
         key, value = _parse_override(override)
         assign(table, key, value)
@@ -40,7 +41,40 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def parse_recipe(text: str, where: str) -> Recipe:
     """The recipe in ``text``; ``where`` names it in errors."""
-    return _validate(_parse(text, where), where)
+    return _validate(_extended(_parse(text, where), Path(), where, []), where)
+
+
+def _locate(name_or_path: str, folder: Path) -> Path:
+    path = shipped().get(name_or_path, folder / name_or_path)
+    if not path.is_file():
+        known = ", ".join(shipped())
+        nearest = did_you_mean(name_or_path, list(shipped()))
+        raise RecipeError(f"no recipe {name_or_path!r}: it is neither a file nor one of {known}{nearest}")
+    return path
+
+
+def _extended(table: dict[str, Any], folder: Path, where: str, seen: list[Path]) -> dict[str, Any]:
+    """``table`` over the recipe it extends; ``seen`` are the files on the way to it, ``folder`` that of the last."""
+    name = table.pop("extends", None)
+    if name is None:
+        return table
+    if not isinstance(name, str):
+        raise RecipeError(f"{where}: extends = {name!r}: expected the name of a recipe, or the path of one")
+    base = _locate(name, folder)
+    if base.resolve() in seen:
+        raise RecipeError(f"{where}: extends = {name!r}: a recipe cannot extend itself")
+    under = _extended(_read(base), base.parent, str(base), [*seen, base.resolve()])
+    return _merged(under, table) | ({"arms": table["arms"]} if "arms" in table else {})
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """The values of ``over``, and those of ``under`` that it does not have, table by table."""
+    both = {
+        key: _merged(under[key], value)
+        for key, value in over.items()
+        if isinstance(value, dict) and isinstance(under.get(key), dict)
+    }
+    return under | over | both
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from engine.policy import Support, load_policy
 from engine.progress import Silent
 from engine.ra3 import decision, leave_one_out, returns
 from engine.recipe import Ra3
+from engine.recipefiles import load_recipe, shipped
 from engine.recipekeys import RecipeError
 from engine.rollouts import bare_logprobs
 from engine.runs import plan
 from engine.sampler import Exploration, Gate, Rollout, decide
 from engine.store import Reader
-from tests.engine.small import small_recipe
+from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import encoded, slow_logits, tiny_policy
 
 HELD_OPEN = "explore = 1.0\nexplore_prior = 1.0"
@@ -150,3 +151,30 @@ def test_ntp_with_comments_learns_gate_comment_and_code(kind: str, tmp_path: Pat
     (note,) = [event["message"] for event in reader.events(run) if event["kind"] == "comments"]
     assert note.startswith("1 comments in 1 of 3" if kind == "expert" else "2 comments in 1 of 3")
     assert reader.latest(run)["ntp/loss_code"] < dict(reader.series(run, "ntp/loss_code"))[1]
+
+
+TINY = (
+    "model.id=random:tiny",
+    "compute.device=cpu",
+    "corpus.kind=folder",
+    "corpus.held_out=1",
+    "corpus.max_tokens=400",
+    "ntp.tokens=10",
+    "ra3.rounds=1",
+    "ra3.estep.updates=1",
+    "ra3.estep.traces=1",
+    "ra3.mstep.traces=1",
+    "ra3.mstep.tokens=10",
+)
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_recipe_is_planned_and_trains_at_tiny_size(name: str, tmp_path: Path) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    recipe = load_recipe(name, [*TINY, f"corpus.path={tmp_path}"])
+    trained = {arm: tuple({"ntp", "ra3"} & set(told.stages)) for arm, told in recipe.arms.items()}
+    arms = {arm: recipe.arms[arm].model_copy(update={"stages": stages}) for arm, stages in trained.items() if stages}
+    chosen = list(arms) if name == "baselines" else list(arms)[-1:]  # an ablation's arms differ in one number
+    runs = [run.id for run in plan(recipe.model_copy(update={"arms": arms}), tmp_path / "home", arms=chosen).runs]
+    outcomes = execute(tmp_path / "home", runs, Silent())
+    assert [(outcome.status, outcome.error) for outcome in outcomes] == [("done", None)] * len(chosen)

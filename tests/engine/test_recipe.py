@@ -53,7 +53,7 @@ def test_every_key_is_documented() -> None:
 
 
 def test_an_unknown_recipe_names_those_that_exist_and_the_nearest() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'smokey'.*smoke, smollm2.*did you mean 'smoke'"):
+    with pytest.raises(RecipeError, match=r"no recipe 'smokey'.*smoke, smollm2, ablate.*did you mean 'smoke'"):
         load_recipe("smokey")
 
 
@@ -189,3 +189,35 @@ def test_weights_of_half_precision_are_not_trained_but_may_be_measured_or_carry_
         recipe.for_arm("ntp")
     assert recipe.for_arm("base").model.dtype == "bfloat16"
     assert load_recipe(written(tmp_path, text), ["lora.rank=8"]).for_arm("ntp").lora.rank == 8
+
+
+def test_a_recipe_that_extends_another_is_as_that_one_but_for_what_it_says(tmp_path: Path) -> None:
+    text = 'name = "mine"\nextends = "smoke"\n[ra3]\nestep.updates = 7\n[arms.mine]\nstages = ["ra3"]\n'
+    mine, smoke = load_recipe(written(tmp_path, text)), load_recipe("smoke")
+    assert (mine.name, mine.ra3.estep.updates, list(mine.arms)) == ("mine", 7, ["mine"])
+    assert mine.ra3.estep.model_copy(update={"updates": smoke.ra3.estep.updates}) == smoke.ra3.estep
+    assert (mine.ntp, mine.model) == (smoke.ntp, smoke.model)
+    assert load_recipe(written(tmp_path, 'extends = "smoke"\n')) == smoke
+
+
+def test_a_recipe_extends_a_path_beside_it_over_several_files(tmp_path: Path) -> None:
+    (tmp_path / "low.toml").write_text('extends = "smoke"\nseed = 1\n[ra3]\npenalty = 0.5\n')
+    assert load_recipe(written(tmp_path, 'extends = "low.toml"\nseed = 2\n')).ra3.penalty == 0.5
+    assert load_recipe(written(tmp_path, 'extends = "low.toml"\nseed = 2\n')).seed == 2
+
+
+def test_what_cannot_be_extended_is_refused(tmp_path: Path) -> None:
+    assert "did you mean 'smoke'?" in refusal(tmp_path, 'extends = "smokey"\n')
+    assert "cannot extend itself" in refusal(tmp_path, 'extends = "mine.toml"\n')
+    assert "extends = 3" in refusal(tmp_path, "extends = 3\n")
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_arm_that_imitates_has_the_same_budget_of_tokens(name: str) -> None:
+    budgets = set()
+    for arm in (recipe := load_recipe(name)).arms:
+        alone = recipe.for_arm(arm)
+        stages = alone.arms[arm].stages
+        budgets |= {alone.ntp.tokens} if "ntp" in stages else set()
+        budgets |= {alone.ra3.rounds * alone.ra3.mstep.tokens} if "ra3" in stages and alone.ra3.mstep.tokens else set()
+    assert len(budgets) == 1
