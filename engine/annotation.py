@@ -28,7 +28,7 @@ def choose(context: Context, actors: Actors, round_: int) -> Chosen:
     resamples = settings.estep.method == "smc"
     keep = _resampled if resamples else _drawn
     count = settings.group_size if resamples or settings.mstep.select == "best" else settings.mstep.samples
-    size = max(1, context.recipe.compute.decode_batch // count)
+    size = max(1, context.recipe.compute.decode_batch // count) * context.ranks.size
     for i in range(0, len(indices), size):
         part = indices[i : i + size]
         kept = keep(context, actors, part, count, round_, shares)

@@ -21,7 +21,7 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
     """Train q, a copy of the policy, for a round; returns it and its scorer."""
     settings = context.recipe.ra3.estep
     actors = _actors(context)
-    trainer = Trainer(actors.q, settings.optimiser, context.recipe.compute, context.accelerator)
+    trainer = context.trainer(actors.q, settings.optimiser)
     begin = _restore(actors, trainer, state) if state else 0
     context.phase("estep", round_, f"E-step {round_ + 1}/{context.recipe.ra3.rounds}", done=begin)
     order = shuffled(len(context.traces), context.seed("estep", round_))

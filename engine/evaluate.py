@@ -49,30 +49,35 @@ class Sampling:
 def draw_and_judge(
     context: Context, problems: Sequence[Problem], sampling: Sampling, seed: Callable[..., int]
 ) -> list[list[Sample]]:
-    """``sampling.n`` judged samples of each problem; a seed a sample, from its suite, task and number."""
+    """*Collective.* ``sampling.n`` judged samples of each problem; a seed a sample, from its suite, task and number.
+
+    Each rank draws its share; the first judges all.
+    """
     asked = [(problem, number) for problem in problems for number in range(sampling.n)]
+    mine = context.ranks.share(asked)
     prompts = {problem.task_id: [*context.policy.bos, *context.policy.encode(problem.prompt)] for problem in problems}
     finished = 0
 
     def count(_: int, __: Completion) -> None:
         nonlocal finished
         finished += 1
-        context.tell(finished, len(asked), "samples")
+        context.tell(min(finished * context.ranks.size, len(asked)), len(asked), "samples")
 
     with context.clock("sample"):
-        completions = generate(
+        drawn = generate(
             context.policy,
-            [prompts[problem.task_id] for problem, _ in asked],
-            [seed(problem.suite, problem.task_id, number) for problem, number in asked],
+            [prompts[problem.task_id] for problem, _ in mine],
+            [seed(problem.suite, problem.task_id, number) for problem, number in mine],
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            stop=[problem.stop for problem, _ in asked],
+            stop=[problem.stop for problem, _ in mine],
             batch_size=context.recipe.compute.decode_batch,
             on_done=count,
             should_stop=context.should_stop,
         )
     context.raise_if_stopped()
+    completions = context.ranks.gather(drawn)
     context.costs.tokens_generated += sum(len(completion.ids) for completion in completions)
     judged = _judge(context, asked, completions)
     return [[next(judged) for _ in range(sampling.n)] for _ in problems]
@@ -83,7 +88,7 @@ def _judge(
 ) -> Iterator[Sample]:
     jobs = [problem.job(completion.text) for (problem, _), completion in zip(asked, completions, strict=True)]
     with context.clock("judge"):
-        results = list(context.sandbox().judge(jobs))
+        results = context.ranks.from_first(lambda: list(context.sandbox().judge(jobs)))
     for (problem, number), completion, result in zip(asked, completions, results, strict=True):
         yield Sample(problem, number, completion, result)
 

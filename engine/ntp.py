@@ -10,7 +10,6 @@ from engine.forest import imitate
 from engine.packing import Tree
 from engine.sampler import EncodedTrace
 from engine.stage import Context, State, plan_batches
-from engine.trainer import Trainer, score
 
 
 def bare(trace: EncodedTrace) -> Tree:
@@ -56,7 +55,7 @@ def train(
 
     ``place`` gives what a checkpoint holds beside the trainer's own state.
     """
-    trainer = Trainer(context.policy, settings.optimiser, context.recipe.compute, context.accelerator)
+    trainer = context.trainer(context.policy, settings.optimiser)
     begin = 0
     if state:
         trainer.load_state_dict(state["trainer"])
@@ -80,6 +79,6 @@ def measure_held_out(context: Context) -> None:
     if not context.held_out:
         return
     with context.clock("score"):
-        scores = score(context.policy, [bare(encoded) for _, encoded in context.held_out], context.recipe.compute)
+        scores = context.score(context.policy, [bare(encoded) for _, encoded in context.held_out])
     values = [value for tree in scores for value in tree]
     context.writer.metrics({"held_out/loss": -sum(values) / len(values)})

@@ -13,10 +13,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,11 +25,14 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from engine import checkpoints, em, evaluate, ntp, rlvr
+from engine.bystander import Bystander
 from engine.checkpoints import Place
 from engine.corpora import corpus_of
 from engine.errors import EnvironmentFault, UsageFault
+from engine.launch import joined
 from engine.policy import Policy
 from engine.progress import Listener, Silent
+from engine.ranks import RankLost, Ranks
 from engine.recipe import Recipe
 from engine.runs import RunLock
 from engine.sampler import EncodedTrace, encode_trace
@@ -75,23 +79,45 @@ class StopFlag:
         self.raised = True
 
 
-def execute(home: Path, runs: Sequence[str], listener: Listener) -> list[Outcome]:
+def execute(home: Path, runs: Sequence[str], listener: Listener, *, processes: int | None = None) -> list[Outcome]:
     """Run, or go on with, each of ``runs`` in order; one that is done already is passed over.
 
     A run that fails by itself leaves the others to go on; what a person can mend stops them all, still resumable.
+    ``processes`` work on them together, by default as many as their recipes say; under a launcher, those it started.
 
     Raises:
         UsageFault, EnvironmentFault, SandboxUnavailable: as their messages say.
     """
     outcomes: list[Outcome] = []
     with StopFlag().listening() as flag, ExitStack() as stack:
+        ranks = stack.enter_context(joined(home, runs, lambda: processes or _processes_of(home, runs)))
         sandboxes = _Sandboxes(stack)
         for run in runs:
-            if flag.raised:
+            if ranks.any(flag.raised):
                 break
-            with RunLock(home, run), Writer(home, run) as writer:
-                outcomes.append(_Engine(home, run, writer, listener, flag, sandboxes).execute())
+            with ExitStack() as held:
+                writer = held.enter_context(_writing(home, run)) if ranks.first else Bystander(run)
+                outcomes.append(_Engine(home, run, writer, listener, flag, sandboxes, ranks).execute())
     return outcomes
+
+
+def _processes_of(home: Path, runs: Sequence[str]) -> int:
+    """How many processes the recipes of ``runs`` ask for.
+
+    Raises:
+        UsageFault: they do not agree.
+    """
+    with closing(Reader(home)) as reader:
+        found = {Recipe.model_validate_json(reader.run(run)["config"]).compute.processes for run in runs}
+    if len(found) > 1:
+        raise UsageFault(f"compute.processes differs between these runs ({sorted(found)}): start them one by one")
+    return found.pop()
+
+
+@contextmanager
+def _writing(home: Path, run: str) -> Iterator[Writer]:
+    with RunLock(home, run), Writer(home, run) as writer:
+        yield writer
 
 
 class _Sandboxes:
@@ -112,12 +138,16 @@ class _Engine:
     """One run, from where it stands to its end."""
 
     def __init__(
-        self, home: Path, run: str, writer: Writer, listener: Listener, flag: StopFlag, sandboxes: _Sandboxes
+        self,
+        home: Path,
+        run: str,
+        writer: Writer,
+        listener: Listener,
+        flag: StopFlag,
+        sandboxes: _Sandboxes,
+        ranks: Ranks,
     ) -> None:
-        reader = Reader(home)
-        self._row = reader.run(run)
-        self._done = {stage["position"] for stage in reader.stages(run) if stage["status"] == "done"}
-        reader.close()
+        self._row, self._done = ranks.from_first(lambda: _standing(home, run))
         self._run = run
         self._recipe = Recipe.model_validate_json(self._row["config"])
         self._arm, arm = next(iter(self._recipe.arms.items()))
@@ -127,6 +157,7 @@ class _Engine:
         self._listener = listener
         self._flag = flag
         self._sandboxes = sandboxes
+        self._ranks = ranks
         self._polled = 0.0
         self._asked_to_stop = False
 
@@ -134,6 +165,7 @@ class _Engine:
         """Do what is left of the run and mark how it ended."""
         if self._row["status"] == "done":
             return Outcome(self._run, self._arm, "done")
+        self._ranks.watch(lambda lost: self._record_end("failed", self._lost_words(lost)))
         try:
             self._work()
         except Stopped:
@@ -154,8 +186,21 @@ class _Engine:
             log = self._folder / "log"
             with log.open("a", encoding="utf-8") as file:
                 traceback.print_exc(file=file)
-            return self._end("failed", f"{type(error).__name__}: {error} (the traceback is in {log})")
+            why = f"{type(error).__name__}: {error} (the traceback is in {log})"
+            if self._ranks.size > 1:
+                raise self._broken(why, error) from error
+            return self._end("failed", why)
         return self._end("done", None)
+
+    def _broken(self, why: str, error: Exception) -> RankLost:
+        """Record what ended the run in one of its processes: none can tell where the others are, so all end with it."""
+        lost = self._ranks.loss(error)
+        why = self._lost_words(lost) if lost else why
+        self._record_end("failed", why)
+        return RankLost(why)
+
+    def _lost_words(self, lost: str) -> str:
+        return f"{lost}; the last checkpoint holds: go on with `ra3 run --resume {self._run}`"
 
     def _end(self, status: str, error: str | None) -> Outcome:
         """Record how the run ended, and tell whoever listens; what is raised instead is told by who catches it."""
@@ -173,14 +218,15 @@ class _Engine:
 
     def _work(self) -> None:
         recipe = self._recipe
-        accelerator = open_accelerator(recipe)
+        accelerator = open_accelerator(recipe, self._ranks)
         set_seed(recipe.seed)
-        found = checkpoints.newest(self._folder / "checkpoints")
+        found = self._ranks.from_first(lambda: checkpoints.newest(self._folder / "checkpoints"))
         first = self._first_stage(found[1] if found else None)
         checkpoint, place = found or (None, Place(0, -1, "", True, "base", {}))
         self._mark_begun(accelerator, place, first)
-        policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
-        traces, held_out = self._load_traces(policy)
+        with self._ranks.first_before_others():  # it may have to be fetched
+            policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
+        traces, held_out = self._ranks.from_first(lambda: self._load_traces(policy))
 
         def save(state: State) -> None:
             self._save(context, state)
@@ -190,6 +236,7 @@ class _Engine:
             recipe=recipe,
             policy=policy,
             accelerator=accelerator,
+            ranks=self._ranks,
             traces=traces,
             held_out=held_out,
             sandbox=lambda: self._sandboxes.get(recipe),
@@ -219,7 +266,7 @@ class _Engine:
         self._writer.forget_after(place.step, first)
         self._writer.update_run(
             status="running",
-            device=str(accelerator.device),
+            device=_device_words(accelerator, self._ranks),
             host=os.uname().nodename,
             pid=os.getpid(),
             started=self._row["started"] or time.time(),
@@ -228,7 +275,8 @@ class _Engine:
             error=None,
         )
         what = f"resumed at step {place.step}" if resumed else "started"
-        self._writer.event("started", f"{what}: {' > '.join(self._stages)}, seed {self._recipe.seed}")
+        together = f", {self._ranks.size} processes" if self._ranks.size > 1 else ""
+        self._writer.event("started", f"{what}: {' > '.join(self._stages)}, seed {self._recipe.seed}{together}")
 
     def _load_traces(self, policy: Policy) -> tuple[list[tuple[Trace, EncodedTrace]], list[tuple[Trace, EncodedTrace]]]:
         if not {"ntp", "ra3"} & set(self._stages):
@@ -266,7 +314,8 @@ class _Engine:
         context.record_stage(kind, status="running")
         costs = asdict(context.costs)
         place = Place(context.step, context.position, kind, state is None, context.after, costs)
-        path = checkpoints.save(self._folder / "checkpoints", context.policy, place, state)
+        folder = self._folder / "checkpoints"
+        path = self._ranks.from_first(lambda: checkpoints.save(folder, context.policy, place, state))
         self._writer.event("checkpoint", path.name)
         return path
 
@@ -277,7 +326,22 @@ class _Engine:
             for request in self._writer.take_controls():
                 self._writer.event("control", f"{request['who']} asked to {request['action']}")
                 self._asked_to_stop |= request["action"] == "stop"
-        return self._flag.raised or self._asked_to_stop
+        stop = self._flag.raised or self._asked_to_stop or self._ranks.stop_asked
+        if stop:
+            self._ranks.ask_to_stop()
+        return stop
+
+
+def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:
+    """A run's row, and the positions of its stages that are done."""
+    with closing(Reader(home)) as reader:
+        done = {stage["position"] for stage in reader.stages(run) if stage["status"] == "done"}
+        return reader.run(run), done
+
+
+def _device_words(accelerator: Accelerator, ranks: Ranks) -> str:
+    """Where a run computes: ``cpu``, ``cuda:0``, ``2 x cuda``."""
+    return f"{ranks.size} x {accelerator.device.type}" if ranks.size > 1 else str(accelerator.device)
 
 
 _STAGES: dict[str, Callable[[Context, State | None], None]] = {
@@ -288,8 +352,8 @@ _STAGES: dict[str, Callable[[Context, State | None], None]] = {
 }
 
 
-def open_accelerator(recipe: Recipe) -> Accelerator:
-    """The accelerator a recipe asks for.
+def open_accelerator(recipe: Recipe, ranks: Ranks) -> Accelerator:
+    """The accelerator a recipe asks for; each of several ranks on a machine takes a GPU of its own.
 
     Raises:
         EnvironmentFault: the device is not there, or cannot do the precision.
@@ -298,15 +362,28 @@ def open_accelerator(recipe: Recipe) -> Accelerator:
     if wanted.startswith("cuda"):
         if not torch.cuda.is_available():
             raise EnvironmentFault(f"compute.device = {wanted!r}: torch sees no GPU here; set compute.device=cpu")
-        torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
+        if ranks.size == 1:
+            torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
+    if ranks.size > 1:
+        _check_gpus(wanted)
+    on_cpu = wanted == "cpu" or (ranks.size > 1 and not torch.cuda.is_available())
     AcceleratorState._reset_state()  # the arms of one launch may differ in precision
-    accelerator = Accelerator(cpu=wanted == "cpu", mixed_precision=recipe.compute.mixed_precision)
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=recipe.compute.mixed_precision)
     if accelerator.device.type == "cpu" and recipe.compute.mixed_precision == "fp16":
         raise EnvironmentFault("compute.mixed_precision = 'fp16' needs a GPU; set it to 'no' or 'bf16'")
     if accelerator.device.type == "cuda":  # what autocast leaves in float32 is the head, which TF32 does well enough
         lower = recipe.compute.mixed_precision != "no"
         torch.set_float32_matmul_precision("high" if lower else "highest")
     return accelerator
+
+
+def _check_gpus(wanted: str) -> None:
+    """Refuse what several processes cannot share."""
+    if ":" in wanted:
+        raise UsageFault(f"compute.device = {wanted!r}: each process takes a GPU of its own; write compute.device=cuda")
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if wanted != "cpu" and torch.cuda.is_available() and here > gpus:
+        raise EnvironmentFault(f"{here} processes on a machine with {gpus} GPUs; set compute.processes={gpus}")
 
 
 def read_traces(policy: Policy, recipe: Recipe) -> tuple[list[tuple[Trace, EncodedTrace]], list[str]]:
@@ -334,10 +411,11 @@ def main() -> None:
     """The detached engine: works through runs that were planned, and leaves its word in the store and its exit code."""
     parser = argparse.ArgumentParser(prog="python -m engine.pipeline", description=main.__doc__)
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--processes", type=int, help="how many work on them; by default what their recipes say")
     parser.add_argument("runs", nargs="+")
     arguments = parser.parse_args()
     try:
-        outcomes = execute(arguments.home, arguments.runs, Silent())
+        outcomes = execute(arguments.home, arguments.runs, Silent(), processes=arguments.processes)
     except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
         sys.exit(str(fault))
     sys.exit(any(outcome.status == "failed" for outcome in outcomes))

@@ -62,6 +62,11 @@ class Compute(Section):
     gradient_checkpointing: bool = False
     """Keep what goes into a layer alone for the backward pass, and compute the layer again: a third more work, and
     activations for one layer instead of all."""
+    processes: int = Field(1, ge=1)
+    """How many share the work of a run: one a GPU, or, on CPU, a few with some cores each. Under ``accelerate launch``
+    or ``torchrun`` theirs count."""
+    shard: bool = False
+    """With several processes: gradients, optimiser state and the weights being trained are sharded over them (FSDP)."""
 
 
 class Corpus(Section):

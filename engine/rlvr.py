@@ -90,7 +90,7 @@ def run(context: Context, state: State | None) -> None:
     settings = context.recipe.rlvr
     suite = load_suite(settings.suite)
     record_problems(context, suite)
-    trainer = Trainer(context.policy, settings.optimiser, context.recipe.compute, context.accelerator)
+    trainer = context.trainer(context.policy, settings.optimiser)
     begin = 0
     if state:
         trainer.load_state_dict(state["trainer"])

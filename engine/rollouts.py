@@ -40,13 +40,16 @@ def roll_out(
     label: Sequence[object],
     mode: Literal["trajectory", "branch"],
 ) -> list[Group]:
-    """Annotate the traces at ``indices``, ``group_size`` times each, and score them."""
-    pairs = [context.traces[index] for index in indices]
-    seeds = [context.seed(*label, index, g) for index in indices for g in range(group_size)]
+    """*Collective.* Annotate the traces at ``indices``, ``group_size`` times each, and score them.
+
+    Each rank does so for its share of the traces. Seeds follow the trace, so that the draws are the same on any rank.
+    """
+    mine = context.ranks.share(indices)
+    pairs = [context.traces[index] for index in mine]
+    seeds = [context.seed(*label, index, g) for index in mine for g in range(group_size)]
     traces = [encoded for _, encoded in pairs for _ in range(group_size)]
     with context.clock("sample"):
         rollouts = _draw(context, actors.q, traces, seeds, explore, mode)
-    context.costs.tokens_generated += sum(rollout.tokens_generated for rollout in rollouts)
     context.raise_if_stopped()
     groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
     scored = score_branches if mode == "branch" else score_group
@@ -55,7 +58,11 @@ def roll_out(
             scored(actors.scorer, trace, encoded, group, context.recipe)
             for (trace, encoded), group in zip(pairs, groups, strict=True)
         ]
-        return told if actors.reference is actors.scorer else _beside(actors.reference, told, context.recipe)
+        if actors.reference is not actors.scorer:
+            told = _beside(actors.reference, told, context.recipe)
+    everyone = context.ranks.gather(told)
+    context.costs.tokens_generated += sum(r.tokens_generated for group in everyone for r in group.rollouts)
+    return everyone
 
 
 def _beside(reference: Policy, groups: Sequence[Group], settings: recipe.Recipe) -> list[Group]:

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
+from engine.packing import Tree
 from engine.policy import Policy
 from engine.progress import Listener, Progress
-from engine.recipe import Recipe
+from engine.ranks import Ranks
+from engine.recipe import Optimiser, Recipe
 from engine.sampler import EncodedTrace
 from engine.store import Writer
 from engine.traces import Trace
-from engine.trainer import Update
+from engine.trainer import Trainer, Update, score
 from sandbox import Sandbox
 
 MAX_SKIPPED = 5
@@ -61,6 +63,8 @@ class Context:
     recipe: Recipe
     policy: Policy
     accelerator: Accelerator
+    ranks: Ranks
+    """The processes that share the run; stages share their work out over them."""
     traces: list[tuple[Trace, EncodedTrace]]
     """Traces to train on."""
     held_out: list[tuple[Trace, EncodedTrace]]
@@ -123,6 +127,14 @@ class Context:
         self.writer.update_run(stage=self._phase, step=self.step, progress=0.0, eta_s=None)
         self.writer.phase(kind, self.position, round_)
 
+    def trainer(self, policy: Policy, optimiser: Optimiser) -> Trainer:
+        """What updates ``policy`` in this run."""
+        return Trainer(policy, optimiser, self.recipe.compute, self.accelerator, self.ranks)
+
+    def score(self, policy: Policy, trees: Sequence[Tree]) -> list[list[float]]:
+        """*Collective.* Log-probabilities of each tree's targets, in nats, each rank computing its share."""
+        return self.ranks.gather(score(policy, self.ranks.share(trees), self.recipe.compute))
+
     @contextmanager
     def clock(self, work: str) -> Iterator[None]:
         """Count the seconds spent inside as ``work``."""
@@ -144,12 +156,12 @@ class Context:
             self.writer.update_run(stage=self._phase, step=self.step, progress=done / total, eta_s=eta)
 
     def raise_if_stopped(self) -> None:
-        """Leave the stage where a person asked for it; what was done since the last update is redone on resume.
+        """*Collective.* Leave the stage where a person asked for it; what was done since the last update is redone.
 
         Raises:
-            Stopped: somebody did.
+            Stopped: somebody did, of whichever rank.
         """
-        if self.should_stop():
+        if self.ranks.any(self.should_stop()):
             raise Stopped
 
     def write_down(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,6 +16,7 @@ from engine import recipe
 from engine.memory import enable_recomputing, recomputing
 from engine.packing import Batch, Target, Tree, collate, logprobs, pack
 from engine.policy import Policy
+from engine.ranks import Ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +64,26 @@ def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: C
     return loss, clipped
 
 
-class _Logprobs(torch.nn.Module):
-    """The policy's log-probabilities as a forward pass, which accelerate can wrap for precision and processes."""
-
-    def __init__(self, policy: Policy) -> None:
-        super().__init__()
-        self.model = policy.model
-        self._policy = policy
-
-    def forward(self, batch: Batch) -> Tensor:
-        return logprobs(self._policy, batch)
-
-
 class Trainer:
-    """Updates a policy with AdamW on packed trees, through accelerate."""
+    """Updates a policy with AdamW on packed trees. Several ranks share the micro-batches of an update."""
 
     def __init__(
-        self, policy: Policy, optimiser: recipe.Optimiser, compute: recipe.Compute, accelerator: Accelerator
+        self,
+        policy: Policy,
+        optimiser: recipe.Optimiser,
+        compute: recipe.Compute,
+        accelerator: Accelerator,
+        ranks: Ranks | None = None,
     ) -> None:
+        self._policy = policy
         self._settings = optimiser
         self._compute = compute
         self._accelerator = accelerator
+        self._ranks = ranks or Ranks()
         self._updates = 0
         accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
-        self._model = policy.model
         policy.decoder()  # its own weights are to be those that want a gradient
         adam = torch.optim.AdamW(
             policy.parameters,
@@ -97,28 +91,24 @@ class Trainer:
             betas=(optimiser.beta1, optimiser.beta2),
             weight_decay=optimiser.weight_decay,
         )
-        self._module, self._adam = accelerator.prepare(_Logprobs(policy), adam)
+        self._adam = accelerator.prepare(adam)
 
     def update(self, trees: Sequence[Tree], clip: Clip | None = None) -> Update:
-        """Take one step on the mean loss over all targets of ``trees``.
+        """*Collective.* Take one step on the mean loss over all targets of ``trees``, which all ranks are given.
 
         A gradient that is not finite leaves weights and optimiser as they are, and the result says so.
         """
         rate = self._set_learning_rate()
         total = sum(len(tree.targets) for tree in trees)
-        batches = [batch for batch, _ in micro_batches(trees, self._compute)]
-        tally = _Tally()
-        with recomputing(self._model):
-            for batch in batches[:-1]:
-                with self._accelerator.no_sync(self._module):
-                    self._backward(batch, total, clip, tally)
-            self._backward(batches[-1], total, clip, tally)
+        mine = self._ranks.share(micro_batches(trees, self._compute))
+        with recomputing(self._policy.model):
+            told = self._ranks.gather([self._backward(collate(rows), total, clip) for rows in mine])
         return Update(
-            loss=tally.loss / total,
+            loss=sum(figures.loss for figures in told) / total,
             grad_norm=self._step(),
             learning_rate=rate,
-            mean_logprob=tally.mean_logprob(),
-            clip_fraction=tally.clipped / total,
+            mean_logprob=mean_logprobs(told),
+            clip_fraction=sum(figures.clipped for figures in told) / total,
             tokens=sum(len(tree.ids) for tree in trees),
         )
 
@@ -131,15 +121,15 @@ class Trainer:
         self._adam.load_state_dict(state["adam"])
         self._updates = state["updates"]
 
-    def _backward(self, batch: Batch, total: int, clip: Clip | None, tally: _Tally) -> None:
+    def _backward(self, batch: Batch, total: int, clip: Clip | None) -> Figures:
+        """Add the gradient of one micro-batch's part of the loss."""
         batch = batch.to(self._accelerator.device)
         with self._accelerator.autocast():
-            logprobs_N = self._module(batch)
+            logprobs_N = logprobs(self._policy, batch)
         bounds = clip or Clip(math.inf, math.inf)
-        old, coefficients = batch.old, batch.coefficients
-        loss, clipped = surrogate(logprobs_N, old, coefficients, bounds)
+        loss, clipped = surrogate(logprobs_N, batch.old, batch.coefficients, bounds)
         self._accelerator.backward(loss.sum() / total)
-        tally.add(batch.targets, logprobs_N.detach(), float(loss.detach().sum()), int(clipped.sum()))
+        return Figures.of(batch.targets, logprobs_N.detach(), float(loss.detach().sum()), int(clipped.sum()))
 
     def _set_learning_rate(self) -> float:
         warmup = self._settings.warmup_steps
@@ -149,39 +139,60 @@ class Trainer:
         return rate
 
     def _step(self) -> float:
-        """Apply the gradient where it is finite; returns its norm before clipping."""
-        norm = float(self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.max_grad_norm))
-        if math.isfinite(norm):
+        """Apply the gradient, added up over the ranks, where it is finite; returns its norm before clipping."""
+        self._ranks.add_up(self._gradients())
+        norm = float(self._accelerator.clip_grad_norm_(self._policy.parameters, self._settings.max_grad_norm))
+        if self._ranks.any(not math.isfinite(norm)):
+            norm = math.nan if math.isfinite(norm) else norm
+        else:
             self._adam.step()
         self._adam.zero_grad(set_to_none=True)
         self._updates += 1
         return norm
 
+    def _gradients(self) -> list[Tensor]:
+        """Every parameter's gradient, zero where this rank had no micro-batch."""
+        for weight in self._policy.parameters:
+            if weight.grad is None and self._ranks.size > 1:
+                weight.grad = torch.zeros_like(weight)
+        return [weight.grad for weight in self._policy.parameters if weight.grad is not None]
 
-class _Tally:
-    """Sums over the micro-batches of one update."""
 
-    def __init__(self) -> None:
-        self.loss = 0.0
-        self.clipped = 0
-        self._logprobs: dict[str, list[float]] = defaultdict(list)
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one micro-batch came to."""
 
-    def add(self, targets: Sequence[Target], logprobs_N: Tensor, loss: float, clipped: int) -> None:
-        self.loss += loss
-        self.clipped += clipped
+    loss: float
+    """Summed over its targets."""
+    clipped: int
+    """Ratios that were clipped."""
+    logprobs: dict[str, tuple[float, int]]
+    """By label: the sum over its targets, and how many they are."""
+
+    @classmethod
+    def of(cls, targets: Sequence[Target], logprobs_N: Tensor, loss: float, clipped: int) -> Figures:
+        """From the log-probabilities of a micro-batch's targets."""
+        found: dict[str, tuple[float, int]] = {}
         for target, value in zip(targets, logprobs_N.tolist(), strict=True):
-            self._logprobs[target.label].append(value)
+            held, count = found.get(target.label, (0.0, 0))
+            found[target.label] = (held + value, count + 1)
+        return cls(loss, clipped, found)
 
-    def mean_logprob(self) -> dict[str, float]:
-        return {label: sum(values) / len(values) for label, values in self._logprobs.items()}
+
+def mean_logprobs(told: Sequence[Figures]) -> dict[str, float]:
+    """Mean log-probability of the targets of each label, over all micro-batches."""
+    labels = dict.fromkeys(label for figures in told for label in figures.logprobs)
+    found = {}
+    for label in labels:
+        sums, counts = zip(*(figures.logprobs.get(label, (0.0, 0)) for figures in told), strict=True)
+        found[label] = sum(sums) / sum(counts)
+    return found
 
 
-def micro_batches(trees: Sequence[Tree], compute: recipe.Compute) -> Iterator[tuple[Batch, list[Tree]]]:
-    """What goes through the model one after the other: packed tensors, and the trees in the order of their targets."""
-    rows = pack([len(tree.ids) for tree in trees], compute.row_tokens)
-    for i in range(0, len(rows), compute.micro_rows):
-        packed = [[trees[index] for index in row] for row in rows[i : i + compute.micro_rows]]
-        yield collate(packed), [tree for row in packed for tree in row]
+def micro_batches(trees: Sequence[Tree], compute: recipe.Compute) -> list[list[list[Tree]]]:
+    """What goes through the model one after the other: the rows of each micro-batch, the trees of each row."""
+    rows = [[trees[index] for index in row] for row in pack([len(tree.ids) for tree in trees], compute.row_tokens)]
+    return [rows[i : i + compute.micro_rows] for i in range(0, len(rows), compute.micro_rows)]
 
 
 @torch.no_grad()
@@ -189,7 +200,7 @@ def score(policy: Policy, trees: Sequence[Tree], compute: recipe.Compute) -> lis
     """Log-probabilities of each tree's targets under ``policy``, in nats, in the order of ``trees``."""
     found: dict[int, list[float]] = {}
     with policy.predicting():
-        for batch, packed in micro_batches(trees, compute):
-            values = iter(logprobs(policy, batch.to(policy.device)).tolist())
-            found |= {id(tree): list(islice(values, len(tree.targets))) for tree in packed}
+        for rows in micro_batches(trees, compute):
+            values = iter(logprobs(policy, collate(rows).to(policy.device)).tolist())
+            found |= {id(tree): list(islice(values, len(tree.targets))) for row in rows for tree in row}
     return [found[id(tree)] for tree in trees]
