@@ -30,8 +30,12 @@ class Bystander(Writer):
     def flush(self) -> None:
         """There is nothing to write."""
 
-    def take_controls(self) -> list[dict[str, Any]]:
-        """Requests are the first rank's to take."""
+    def requests(self) -> list[dict[str, Any]]:
+        """They are the first rank's to take."""
+        return []
+
+    def changes(self) -> list[dict[str, Any]]:
+        """They are the first rank's to tell."""
         return []
 
     def _write(self, change: Callable[[], object]) -> None:

@@ -1,7 +1,8 @@
 """A run on disk: checkpoints that are written whole or not at all, and found again.
 
 ``checkpoints/000120-rlvr/`` is a Hugging Face model folder; ``stage.pt`` in it holds what its stage needs to go on, and
-``place.json`` says where the run stood. A stage's last checkpoint is kept, one inside a stage only until the next.
+``place.json`` says where the run stood (``engine.places``). A stage's last checkpoint stays, and so does one that a
+person asked for; of the others inside a stage the newest stays, and as many before it as the recipe says.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 
 from engine.errors import EnvironmentFault
+from engine.places import ASKED, PARTIAL, Place, saved
 from engine.policy import ADAPTER, Policy, load_policy
 from engine.recipe import Recipe
 
@@ -26,31 +28,23 @@ if TYPE_CHECKING:
 _AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run stood when a checkpoint was written."""
-
-    step: int
-    """Updates taken."""
-    position: int
-    """Of the stage in its arm."""
-    kind: str
-    """The stage."""
-    ended: bool
-    """Had the stage ended?"""
-    after: str
-    """Training stages the model had been through by then, the present one included when it had ended."""
-    costs: dict[str, Any]
-    """What the present stage had used, as ``engine.stage.Costs``."""
-
-
-def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | None) -> Path:
+def save(
+    folder: Path, policy: Policy, place: Place, state: dict[str, Any] | None, *, asked: bool = False, keep: int = 0
+) -> Path:
     """Write a checkpoint; returns its folder. What it replaces is removed only once it is whole on disk.
+
+    Args:
+        folder: of the run's checkpoints.
+        policy: whose weights are written.
+        place: where the run stands.
+        state: what the stage needs to go on; None where it has ended.
+        asked: a person asked for it, so that it stays.
+        keep: how many inside this stage stay beside the newest.
 
     Raises:
         EnvironmentFault: the disk is full, or the folder cannot be written.
     """
-    name = f"{place.step:06d}-{place.kind}" + ("" if place.ended else "-partial")
+    name = f"{place.step:06d}-{place.kind}" + ("" if place.ended else ASKED if asked else PARTIAL)
     target, unfinished = folder / name, folder / f".{name}.tmp"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -60,8 +54,7 @@ def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | Non
             torch.save(state, unfinished / "stage.pt")
         (unfinished / "place.json").write_text(json.dumps(asdict(place)), encoding="utf-8")
         _flush(unfinished)
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
+        _replace(target, unfinished)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors word a full disk their own way
         shutil.rmtree(unfinished, ignore_errors=True)
         free = shutil.disk_usage(folder.parent).free / 1e6
@@ -70,18 +63,26 @@ def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | Non
             f"{target}: cannot write the checkpoint ({why}); the last one before it is whole: "
             "free some space, then resume the run"
         ) from error
-    for old in folder.glob("*-partial"):
-        if old != target:
-            shutil.rmtree(old, ignore_errors=True)
+    _prune(folder, place.position, keep)
     return target
 
 
-def newest(folder: Path) -> tuple[Path, Place] | None:
-    """The checkpoint to go on from, or None."""
-    found = []
-    for path in folder.glob("[0-9]*/place.json"):
-        found.append((path.parent, Place(**json.loads(path.read_text(encoding="utf-8")))))
-    return max(found, key=lambda item: (item[1].position, item[1].ended, item[1].step), default=None)
+def _replace(target: Path, whole: Path) -> None:
+    """Give ``whole`` the name ``target``; what had it is out of the way for no longer than two renames take."""
+    before = target.with_name(f".{target.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if target.exists():
+        target.rename(before)
+    whole.rename(target)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _prune(folder: Path, position: int, keep: int) -> None:
+    """Remove checkpoints inside the stage at ``position``: all but the newest of the run and ``keep`` before it."""
+    *older, _ = saved(folder)
+    spare = [path for path, place in older if place.position == position and path.name.endswith(PARTIAL)]
+    for path in spare[: max(0, len(spare) - keep)]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:

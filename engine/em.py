@@ -44,9 +44,8 @@ def maximisation(context: Context, round_: int, chosen: Chosen, state: State | N
     begin = state["update"] if state else 0
     context.phase("mstep", round_, f"M-step {round_ + 1}/{context.recipe.ra3.rounds}", done=begin)
     trees = [imitate(context.traces[index][1], comments) for index, comments in chosen]
-    settings = context.recipe.ra3.mstep
 
     def place() -> State:
         return {"phase": "mstep", "round": round_, "chosen": chosen}
 
-    train(context, trees, settings, "mstep", state, place)
+    train(context, trees, lambda: context.recipe.ra3.mstep, "mstep", state, place)

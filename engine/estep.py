@@ -31,6 +31,7 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
         batch = indices[(number - 1) * settings.traces : number * settings.traces]
         explore = settings.explore * settings.explore_decay ** (number - 1)
         label = ("estep", round_, number)
+        trainer.optimiser = context.recipe.ra3.estep.optimiser
         groups = roll_out(context, actors, batch, context.recipe.ra3.group_size, explore, label, settings.mode)
         update = _improve(context, trainer, groups)
         if settings.scorer != "frozen":

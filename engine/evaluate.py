@@ -76,7 +76,7 @@ def draw_and_judge(
             on_done=count,
             should_stop=context.should_stop,
         )
-    context.raise_if_stopped()
+    context.attend()
     completions = context.ranks.gather(drawn)
     context.costs.tokens_generated += sum(len(completion.ids) for completion in completions)
     judged = _judge(context, asked, completions)

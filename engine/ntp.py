@@ -19,12 +19,11 @@ def bare(trace: EncodedTrace) -> Tree:
 
 def run(context: Context, state: State | None) -> None:
     """The stage ``ntp``: one pass of maximum likelihood over a budget of tokens."""
-    settings = context.recipe.ntp
     context.phase("ntp", done=state["update"] if state else 0)
     if state is None:
         measure_held_out(context)
     trees = _trees(context)
-    train(context, trees, settings, "ntp", state)
+    train(context, trees, lambda: context.recipe.ntp, "ntp", state)
     measure_held_out(context)
 
 
@@ -46,23 +45,25 @@ def _trees(context: Context) -> list[Tree]:
 def train(
     context: Context,
     trees: Sequence[Tree],
-    settings: recipe.Imitation,
+    settings: Callable[[], recipe.Imitation],
     prefix: str,
     state: State | None,
     place: Callable[[], State] = dict,
 ) -> None:
     """Maximise the likelihood of the targets of ``trees`` until its budget of tokens went through the model.
 
-    ``place`` gives what a checkpoint holds beside the trainer's own state.
+    ``settings`` are read again before each update; ``place`` gives what a checkpoint holds beside the trainer's state.
     """
-    trainer = context.trainer(context.policy, settings.optimiser)
+    budget = settings()
+    trainer = context.trainer(context.policy, budget.optimiser)
     begin = 0
     if state:
         trainer.load_state_dict(state["trainer"])
         begin = state["update"]
     sizes = [len(tree.ids) for tree in trees]
-    batches = plan_batches(sizes, settings.step_tokens, settings.tokens, context.seed(prefix, "order"))
+    batches = plan_batches(sizes, budget.step_tokens, budget.tokens, context.seed(prefix, "order"))
     for number, batch in enumerate(batches[begin:], begin + 1):
+        trainer.optimiser = settings().optimiser
         with context.clock("train"):
             update = trainer.update([trees[index] for index in batch])
 

@@ -26,10 +26,11 @@ from accelerate.utils import set_seed
 
 from engine import checkpoints, em, evaluate, ntp, rlvr
 from engine.bystander import Bystander
-from engine.checkpoints import Place
+from engine.control import Control
 from engine.corpora import corpus_of
 from engine.errors import EnvironmentFault, UsageFault
 from engine.launch import joined
+from engine.places import Place, newest
 from engine.policy import Policy
 from engine.progress import Listener, Silent
 from engine.ranks import RankLost, Ranks
@@ -42,8 +43,6 @@ from engine.traces import Trace
 from sandbox import Sandbox, SandboxUnavailable, open_sandbox
 
 _LEVELS = {"done": "info", "stopped": "warning"}
-POLL_SECONDS = 0.5
-"""Between two looks at the control table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +157,6 @@ class _Engine:
         self._flag = flag
         self._sandboxes = sandboxes
         self._ranks = ranks
-        self._polled = 0.0
-        self._asked_to_stop = False
 
     def execute(self) -> Outcome:
         """Do what is left of the run and mark how it ended."""
@@ -220,7 +217,7 @@ class _Engine:
         recipe = self._recipe
         accelerator = open_accelerator(recipe, self._ranks)
         set_seed(recipe.seed)
-        found = self._ranks.from_first(lambda: checkpoints.newest(self._folder / "checkpoints"))
+        found = self._ranks.from_first(lambda: newest(self._folder / "checkpoints"))
         first = self._first_stage(found[1] if found else None)
         checkpoint, place = found or (None, Place(0, -1, "", True, "base", {}))
         self._mark_begun(accelerator, place, first)
@@ -228,8 +225,8 @@ class _Engine:
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
         traces, held_out = self._ranks.from_first(lambda: self._load_traces(policy))
 
-        def save(state: State) -> None:
-            self._save(context, state)
+        def save(state: State, asked: bool) -> None:
+            self._save(context, state, asked=asked)
 
         context = Context(
             run=self._run,
@@ -242,7 +239,7 @@ class _Engine:
             sandbox=lambda: self._sandboxes.get(recipe),
             writer=self._writer,
             listener=self._listener,
-            should_stop=self._should_stop,
+            control=Control(self._writer, self._listener, lambda: self._flag.raised, self._ranks),
             checkpoint=save,
             after=place.after,
         )
@@ -251,7 +248,6 @@ class _Engine:
             context.begin_stage(position, place.costs if state else None)
             self._run_stage(context, state)
             state = None
-            context.raise_if_stopped()
 
     def _first_stage(self, place: Place | None) -> int:
         """The first stage that has not ended, by the store and by the newest checkpoint."""
@@ -309,27 +305,17 @@ class _Engine:
         context.accelerator.free_memory()
         context.record_stage(kind, status="done", last_step=context.step, ended=time.time(), checkpoint=saved)
 
-    def _save(self, context: Context, state: State | None) -> Path:
+    def _save(self, context: Context, state: State | None, *, asked: bool = False) -> Path:
         kind = self._stages[context.position]
         context.record_stage(kind, status="running")
         costs = asdict(context.costs)
         place = Place(context.step, context.position, kind, state is None, context.after, costs)
-        folder = self._folder / "checkpoints"
-        path = self._ranks.from_first(lambda: checkpoints.save(folder, context.policy, place, state))
+        folder, keep = self._folder / "checkpoints", self._recipe.checkpoints.keep
+        path = self._ranks.from_first(
+            lambda: checkpoints.save(folder, context.policy, place, state, asked=asked, keep=keep)
+        )
         self._writer.event("checkpoint", path.name)
         return path
-
-    def _should_stop(self) -> bool:
-        now = time.monotonic()
-        if now - self._polled > POLL_SECONDS:
-            self._polled = now
-            for request in self._writer.take_controls():
-                self._writer.event("control", f"{request['who']} asked to {request['action']}")
-                self._asked_to_stop |= request["action"] == "stop"
-        stop = self._flag.raised or self._asked_to_stop or self._ranks.stop_asked
-        if stop:
-            self._ranks.ask_to_stop()
-        return stop
 
 
 def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:

@@ -6,6 +6,7 @@ so that the file alone says what was done. ``key=value`` overrides take dotted k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import tomlkit
@@ -294,6 +295,9 @@ class Checkpoints(Section):
 
     every: int = Field(20, ge=1)
     """Updates between checkpoints inside a stage; one is always written at a stage's end."""
+    keep: int = Field(0, ge=0)
+    """Checkpoints inside each stage that stay for ``ra3 run --fork``, beside the newest, from which a resume goes on.
+    Those of a stage's end, and those a person asks for, always stay."""
 
 
 class Arm(Section):
@@ -360,17 +364,33 @@ class Recipe(Section):
         Raises:
             RecipeError: it would train weights of half precision.
         """
-        table = self.model_dump(mode="python")
-        table["arms"] = {arm: {"stages": self.arms[arm].stages}}
-        for key, value in self.arms[arm].set.items():
-            assign(table, key, value)
-        resolved = Recipe.model_validate(table)
+        alone = self.model_copy(update={"arms": {arm: Arm(stages=self.arms[arm].stages)}})
+        resolved = alone._assigned(self.arms[arm].set)
         if resolved.model.dtype != "float32" and resolved.lora.rank is None and set(self.arms[arm].stages) != {"eval"}:
             raise RecipeError(
                 f"arm {arm}: weights in {resolved.model.dtype} cannot be trained, small steps are rounded away; keep "
                 "model.dtype = 'float32' and set compute.mixed_precision = 'bf16', or train adapters: lora.rank = 16"
             )
         return resolved
+
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """The recipe with other values at some of its dotted keys.
+
+        Raises:
+            RecipeError: a value does not fit its key, or the others beside it.
+        """
+        for key, value in values.items():
+            check_value(Recipe, key, value, where="override")
+        try:
+            return self._assigned(values)
+        except ValidationError as error:
+            raise RecipeError("; ".join(explain(Recipe, item) for item in error.errors())) from None
+
+    def _assigned(self, values: Mapping[str, Any]) -> Recipe:
+        table = self.model_dump(mode="python")
+        for key, value in values.items():
+            assign(table, key, value)
+        return Recipe.model_validate(table)
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included; an absent optional value is left out, as TOML has no null."""

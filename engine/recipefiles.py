@@ -34,7 +34,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     path = _locate(name_or_path, Path())
     table = _extended(_read(path), path.parent, str(path), [path.resolve()])
     for override in overrides:
-        key, value = _parse_override(override)
+        key, value = parse_override(override)
         assign(table, key, value)
     return _validate(table, str(path))
 
@@ -100,7 +100,7 @@ def _validate(table: dict[str, Any], where: str) -> Recipe:
         raise RecipeError("\n".join(f"{where}: {explain(Recipe, item)}" for item in error.errors())) from None
 
 
-def _parse_override(override: str) -> tuple[str, Any]:
+def parse_override(override: str) -> tuple[str, Any]:
     """Split ``key=value``; the value is TOML (``3``, ``0.1``, ``true``, ``["a"]``), or a bare string.
 
     Raises:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import types
 import typing
 from typing import Annotated, Any, Literal
@@ -59,6 +60,11 @@ def check_value(root: type[BaseModel], key: str, value: Any, where: str) -> None
     except ValidationError as error:
         words = f"expected {_type_name(_bare(expected))}: {error.errors()[0]['msg']}"
         raise RecipeError(f"{where}: {key} = {value!r}: {words}") from None
+
+
+def value_at(table: BaseModel, key: str) -> Any:
+    """The value at ``key``, which must be one that ``table`` has."""
+    return functools.reduce(getattr, key.split("."), table)
 
 
 def assign(table: dict[str, Any], key: str, value: Any) -> None:

@@ -97,6 +97,7 @@ def run(context: Context, state: State | None) -> None:
         begin = state["update"]
     context.phase("rlvr", done=begin)
     for number in range(begin + 1, settings.updates + 1):
+        trainer.optimiser = context.recipe.rlvr.optimiser
         groups = list(_draw_groups(context, suite.problems, number))
         update = _improve(context, trainer, groups)
         metrics = measure(groups) | ({"rlvr/loss": update.loss} if update else {})

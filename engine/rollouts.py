@@ -50,7 +50,7 @@ def roll_out(
     traces = [encoded for _, encoded in pairs for _ in range(group_size)]
     with context.clock("sample"):
         rollouts = _draw(context, actors.q, traces, seeds, explore, mode)
-    context.raise_if_stopped()
+    context.attend()
     groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
     scored = score_branches if mode == "branch" else score_group
     with context.clock("score"):

@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 
 from engine.errors import EnvironmentFault, UsageFault
 from engine.recipe import Recipe
-from engine.store import LIVE, Reader, StoreError, Writer, request, withdraw_requests
+from engine.store import LIVE, Reader, StoreError, Writer, withdraw_requests
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read for something else
 _ID_LENGTH = 6
@@ -212,11 +212,6 @@ class RunLock:
         if self._file is not None:
             self._file.truncate(0)
             self._file.close()
-
-
-def stop(home: Path, run: str, who: str) -> None:
-    """Ask the engine of ``run`` to write a checkpoint and end after the step it is at."""
-    request(home, run, "stop", who)
 
 
 def terminate(row: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
+from engine.control import Control
 from engine.packing import Tree
 from engine.policy import Policy
 from engine.progress import Listener, Progress
@@ -57,10 +58,11 @@ class Costs:
 
 @dataclass
 class Context:
-    """One run at work. Stages read its fields and call ``phase``, ``clock``, ``finish_update`` and ``should_stop``."""
+    """One run at work. Stages read its fields and call ``phase``, ``clock``, ``finish_update`` and ``attend``."""
 
     run: str
     recipe: Recipe
+    """As it holds now: live knobs change between two updates."""
     policy: Policy
     accelerator: Accelerator
     ranks: Ranks
@@ -72,9 +74,9 @@ class Context:
     """Opens the sandbox at its first use."""
     writer: Writer
     listener: Listener
-    should_stop: Callable[[], bool]
-    checkpoint: Callable[[State], None]
-    """Write policy and stage state down, now."""
+    control: Control
+    checkpoint: Callable[[State, bool], None]
+    """Write policy and stage state down, now; true where a person asked for it."""
     position: int = 0
     """Of the present stage in its arm."""
     after: str = "base"
@@ -103,11 +105,18 @@ class Context:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
     def begin_stage(self, position: int, costs: dict[str, Any] | None) -> None:
-        """The stage at ``position`` begins, or goes on with the ``costs`` it had at its checkpoint."""
+        """The stage at ``position`` begins, or goes on with the ``costs`` it had at its checkpoint.
+
+        Raises:
+            Stopped: somebody asked the run to end.
+        """
         self.position = position
         self.costs = Costs(**costs or {})
         self._stage_began = time.monotonic() - self.costs.wall
         self._state = None
+        self._skipped = 0
+        self.attend()
+        self.recipe = self.control.settle(self.recipe, self.step)
 
     def record_stage(self, kind: str, **columns: Any) -> None:
         """Write the stage's row, with what it has used so far."""
@@ -155,19 +164,31 @@ class Context:
             eta = (now - self._phase_began) / fresh * (total - done) if fresh > 0 else None
             self.writer.update_run(stage=self._phase, step=self.step, progress=done / total, eta_s=eta)
 
-    def raise_if_stopped(self) -> None:
-        """*Collective.* Leave the stage where a person asked for it; what was done since the last update is redone.
+    def should_stop(self) -> bool:
+        """Was the run asked to end? To be asked often while samples are drawn."""
+        return self.control.should_stop()
+
+    def attend(self) -> None:
+        """*Collective.* Do what people asked for: write a checkpoint, wait while paused, or leave the stage.
+
+        May be called where the policy is that of the last update; what was done since then is redone on resume.
 
         Raises:
-            Stopped: somebody did, of whichever rank.
+            Stopped: somebody asked the run to end, through whichever rank.
         """
+        waited = self.control.attend(self.write_down)
+        self._stage_began += waited
+        self._phase_began += waited
         if self.ranks.any(self.should_stop()):
             raise Stopped
 
-    def write_down(self) -> None:
-        """Write a checkpoint of the last finished update, if this stage has taken one."""
-        if self._state is not None:
-            self.checkpoint(self._state())
+    def write_down(self, asked: bool = False) -> None:
+        """Write a checkpoint of the last finished update; where there is none to write, a person who asked is told."""
+        if self._state is not None and not self._skipped:
+            self.checkpoint(self._state(), asked)
+        elif asked:
+            why = "its last gradient was not finite" if self._skipped else "this stage has taken no update yet"
+            self.warn("checkpoint", f"no checkpoint was written: {why}; the one before holds")
 
     def warn(self, kind: str, message: str) -> None:
         """Tell a person of something that is weaker than asked, and record it."""
@@ -189,7 +210,8 @@ class Context:
             self._count_skipped(update)
         self.writer.metrics(metrics | {f"seconds/{work}": s for work, s in self.costs.seconds.items()})
         self._state = state
-        self.raise_if_stopped()
+        self.attend()
+        self.recipe = self.control.settle(self.recipe, self.step)
         if self.step % self.recipe.checkpoints.every == 0:
             self.write_down()
 
@@ -199,8 +221,8 @@ class Context:
             self.warn("skipped", f"step {self.step}: the gradient was not finite; the weights were left as they were")
         if self._skipped >= MAX_SKIPPED:
             raise Diverged(
-                f"the gradient was not finite {MAX_SKIPPED} times in a row; lower the learning rate, "
-                "then resume from the last checkpoint"
+                f"the gradient was not finite {MAX_SKIPPED} times in a row; the last checkpoint is from before them: "
+                f"lower the learning rate by `ra3 set {self.run} KEY=VALUE`, then `ra3 run --resume {self.run}`"
             )
 
 

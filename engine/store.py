@@ -21,66 +21,17 @@ from typing import Any, Self
 from sqlite_utils import Database
 
 from engine.errors import EnvironmentFault
+from engine.schema import SCHEMA_VERSION, bring_up
 
-SCHEMA_VERSION = 1
 FLUSH_ROWS = 500
 FLUSH_SECONDS = 0.25
 BUSY_SECONDS = 30.0
 HEARTBEAT_SECONDS = 2.0
 LOST_SECONDS = 60.0
-LIVE = ("queued", "running")
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, "group" TEXT NOT NULL, name TEXT NOT NULL, arm TEXT NOT NULL, status TEXT NOT NULL,
-    stage TEXT, step INTEGER NOT NULL DEFAULT 0, progress REAL, eta_s REAL, seed INTEGER NOT NULL, device TEXT,
-    host TEXT, pid INTEGER, folder TEXT NOT NULL, config TEXT NOT NULL, tags TEXT NOT NULL DEFAULT '[]',
-    created REAL NOT NULL, started REAL, ended REAL, heartbeat REAL, error TEXT);
-CREATE INDEX IF NOT EXISTS runs_by_group ON runs ("group", created);
-CREATE TABLE IF NOT EXISTS stages (
-    run TEXT NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, status TEXT NOT NULL,
-    first_step INTEGER, last_step INTEGER, started REAL, ended REAL, seconds REAL NOT NULL DEFAULT 0,
-    tokens_trained INTEGER NOT NULL DEFAULT 0, tokens_generated INTEGER NOT NULL DEFAULT 0, checkpoint TEXT,
-    PRIMARY KEY (run, position)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS phases (
-    run TEXT NOT NULL, first_step INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL,
-    round INTEGER NOT NULL, started REAL NOT NULL, PRIMARY KEY (run, position, round, kind)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS metrics (
-    run TEXT NOT NULL, key TEXT NOT NULL, step INTEGER NOT NULL, value REAL, special TEXT, at REAL NOT NULL,
-    PRIMARY KEY (run, key, step)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latest (
-    run TEXT NOT NULL, key TEXT NOT NULL, step INTEGER NOT NULL, value REAL, special TEXT,
-    PRIMARY KEY (run, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS traces (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL,
-    round INTEGER NOT NULL, trace TEXT NOT NULL, source TEXT NOT NULL, rollout INTEGER NOT NULL, prompt TEXT NOT NULL,
-    text TEXT NOT NULL, lines INTEGER NOT NULL, latents INTEGER NOT NULL, bound REAL NOT NULL, bare REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS traces_by_run ON traces (run, id);
-CREATE TABLE IF NOT EXISTS trace_lines (
-    trace_id INTEGER NOT NULL, line INTEGER NOT NULL, text TEXT NOT NULL, latent TEXT, tokens INTEGER NOT NULL,
-    logprob REAL NOT NULL, bare_logprob REAL NOT NULL, p_think REAL, reward REAL NOT NULL, advantage REAL NOT NULL,
-    PRIMARY KEY (trace_id, line)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS problems (
-    suite TEXT NOT NULL, task TEXT NOT NULL, prompt TEXT NOT NULL, PRIMARY KEY (suite, task)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS samples (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL,
-    position INTEGER NOT NULL, suite TEXT NOT NULL, task TEXT NOT NULL, sample INTEGER NOT NULL, text TEXT NOT NULL,
-    tokens INTEGER NOT NULL, stop TEXT NOT NULL, logprob REAL, verdict TEXT NOT NULL, reward REAL, advantage REAL,
-    cpu_s REAL, wall_s REAL, peak_mb REAL, failed_test TEXT, stdout TEXT, stderr TEXT, backend TEXT, tricks TEXT);
-CREATE INDEX IF NOT EXISTS samples_by_run ON samples (run, id);
-CREATE TABLE IF NOT EXISTS evals (
-    run TEXT NOT NULL, position INTEGER NOT NULL, suite TEXT NOT NULL, k INTEGER NOT NULL, step INTEGER NOT NULL,
-    after TEXT NOT NULL, value REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL, problems INTEGER NOT NULL,
-    n INTEGER NOT NULL, masked INTEGER NOT NULL, PRIMARY KEY (run, position, suite, k)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, at REAL NOT NULL, step INTEGER NOT NULL,
-    level TEXT NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_run ON events (run, id);
-CREATE TABLE IF NOT EXISTS controls (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, at REAL NOT NULL, who TEXT NOT NULL,
-    action TEXT NOT NULL, key TEXT, value TEXT, taken REAL);
-CREATE INDEX IF NOT EXISTS controls_waiting ON controls (run, taken);
-"""
+LIVE = ("queued", "running", "paused")
+AT_WORK = ("running", "paused")
+ENDED = ("done", "failed", "stopped", "lost")
+CHANGES = "SELECT * FROM controls WHERE run = ? AND action = 'set' AND step IS NOT NULL ORDER BY step, id"
 
 
 class StoreError(EnvironmentFault):
@@ -116,6 +67,8 @@ def explained(path: Path) -> Iterator[None]:
 def connect(home: Path, *, write: bool) -> Database:
     """Open the store of ``home``; a writer makes it, with its tables, where there is none.
 
+    One of an older version is brought up to this one first, whoever opens it.
+
     Raises:
         StoreError: there is no store to read, it is not one of ours, or it is of a newer version.
     """
@@ -138,8 +91,9 @@ def connect(home: Path, *, write: bool) -> Database:
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(SCHEMA)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            bring_up(connection)
+        elif version < SCHEMA_VERSION:
+            connect(home, write=True).conn.close()
         return Database(connection, execute_plugins=False)
 
 
@@ -247,14 +201,23 @@ class Writer:
                 self._count = 0
             self._flushed = time.monotonic()
 
-    def take_controls(self) -> list[dict[str, Any]]:
-        """Requests of people that were not taken yet, marked as taken."""
-        query = "SELECT * FROM controls WHERE run = ? AND taken IS NULL ORDER BY id"
-        with self._lock, explained(self._path):
-            rows = [dict(row) for row in self._db.conn.execute(query, [self.run])]
-            for row in rows:
-                self._db.conn.execute("UPDATE controls SET taken = ? WHERE id = ?", [time.time(), row["id"]])
-        return rows
+    def requests(self) -> list[dict[str, Any]]:
+        """What people asked of the run and was not taken yet, in order."""
+        return self._rows("SELECT * FROM controls WHERE run = ? AND taken IS NULL ORDER BY id")
+
+    def take(self, request: int, step: int | None = None) -> None:
+        """Mark a request as taken; ``step`` is the update behind which a changed setting holds."""
+        row = {"taken": time.time(), "step": step}
+        self._write(lambda: self._db["controls"].update(request, row))
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Settings of this run that were changed, in the order in which they take hold."""
+        return self._rows(CHANGES)
+
+    def void_changes(self, key: str, step: int) -> None:
+        """Changes of ``key`` that were to take hold behind a later update no longer do: there is a newer one."""
+        void = "UPDATE controls SET step = NULL WHERE run = ? AND key = ? AND step > ?"
+        self._write(lambda: self._db.conn.execute(void, [self.run, key, step]))
 
     def forget_after(self, step: int, position: int) -> None:
         """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""
@@ -300,6 +263,10 @@ class Writer:
             list(row.values()),
         )
 
+    def _rows(self, query: str) -> list[dict[str, Any]]:
+        with self._lock, explained(self._path):
+            return [dict(row) for row in self._db.conn.execute(query, [self.run])]
+
     def _write(self, change: Any) -> None:
         with self._lock, explained(self._path):
             change()
@@ -343,7 +310,7 @@ class Reader:
         """Runs, the newest group first, arms in the order they ran; ``config`` stays in the store."""
         columns = (
             'id, "group", name, arm, status, stage, step, progress, eta_s, seed, device, host, pid, folder, tags, '
-            "created, started, ended, heartbeat, error"
+            "created, started, ended, heartbeat, error, parent, parent_step"
         )
         where = 'WHERE "group" = ?' if group else ""
         order = 'ORDER BY (SELECT max(created) FROM runs g WHERE g."group" = runs."group") DESC, created'
@@ -410,6 +377,10 @@ class Reader:
         """The newest id of a run's rows in ``events``, ``traces`` or ``samples``; 0 where there is none."""
         return int(self.rows(f"SELECT coalesce(max(id), 0) AS id FROM {table} WHERE run = ?", [run])[0]["id"])
 
+    def changes(self, run: str) -> list[dict[str, Any]]:
+        """Settings that were changed while the run was at work, in the order in which they took hold."""
+        return self.rows(CHANGES, [run])
+
     def evals(self, run: str) -> list[dict[str, Any]]:
         """pass@k of a run, in order."""
         return self.rows("SELECT * FROM evals WHERE run = ? ORDER BY position, suite, k", [run])
@@ -441,7 +412,7 @@ class Reader:
 
 
 def request(home: Path, run: str, action: str, who: str, key: str | None = None, value: Any = None) -> None:
-    """Ask the engine of ``run`` for ``stop`` or another action; it is taken between two steps."""
+    """Ask the engine of ``run`` for an action of ``engine.control``; it is taken between two updates."""
     with explained(database_path(home)):
         db = connect(home, write=True)
         told = None if value is None else json.dumps(value)
@@ -451,10 +422,12 @@ def request(home: Path, run: str, action: str, who: str, key: str | None = None,
 
 
 def withdraw_requests(home: Path, run: str) -> None:
-    """Forget what was asked of ``run`` and never taken: a stop was meant for the engine that has ended since."""
+    """Forget what was asked of an engine of ``run`` that has ended since; a changed setting waits for the next one."""
     with explained(database_path(home)):
         db = connect(home, write=True)
-        db.conn.execute("UPDATE controls SET taken = ? WHERE taken IS NULL AND run = ?", [time.time(), run])
+        db.conn.execute(
+            "UPDATE controls SET taken = ? WHERE taken IS NULL AND action <> 'set' AND run = ?", [time.time(), run]
+        )
         db.conn.close()
 
 
@@ -469,7 +442,7 @@ def _true_status(row: Mapping[str, Any]) -> str:
         return status
     gone = row["host"] == os.uname().nodename and not _alive(int(row["pid"]))
     # Another process may have the same number after a restart of the machine, or of a container.
-    silent = status == "running" and time.time() - (row["heartbeat"] or row["started"] or 0.0) > LOST_SECONDS
+    silent = status in AT_WORK and time.time() - (row["heartbeat"] or row["started"] or 0.0) > LOST_SECONDS
     return "lost" if gone or silent else status
 
 

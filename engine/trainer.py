@@ -76,7 +76,8 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         self._policy = policy
-        self._settings = optimiser
+        self.optimiser = optimiser
+        """Settings of the coming updates; its rates may be changed between two of them."""
         self._compute = compute
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
@@ -132,8 +133,8 @@ class Trainer:
         return Figures.of(batch.targets, logprobs_N.detach(), float(loss.detach().sum()), int(clipped.sum()))
 
     def _set_learning_rate(self) -> float:
-        warmup = self._settings.warmup_steps
-        rate = self._settings.learning_rate * min(1.0, (self._updates + 1) / (warmup + 1))
+        warmup = self.optimiser.warmup_steps
+        rate = self.optimiser.learning_rate * min(1.0, (self._updates + 1) / (warmup + 1))
         for group in self._adam.param_groups:
             group["lr"] = rate
         return rate
@@ -141,7 +142,7 @@ class Trainer:
     def _step(self) -> float:
         """Apply the gradient, added up over the ranks, where it is finite; returns its norm before clipping."""
         self._ranks.add_up(self._gradients())
-        norm = float(self._accelerator.clip_grad_norm_(self._policy.parameters, self._settings.max_grad_norm))
+        norm = float(self._accelerator.clip_grad_norm_(self._policy.parameters, self.optimiser.max_grad_norm))
         if self._ranks.any(not math.isfinite(norm)):
             norm = math.nan if math.isfinite(norm) else norm
         else:

@@ -36,7 +36,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_reading_commands_import_no_torch() -> None:
-    modules = "doctor, eval, judge, ls, recipe, report, run, show, stop, tail"
+    modules = "control, doctor, eval, judge, ls, recipe, report, run, show, tail"
     loaded = loaded_after(f"from ra3tui.cli import {modules}\nimport engine.runs, engine.store, engine.recipe")
     assert not loaded & {"torch", "transformers", "accelerate", "textual"}
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ra3tui.cli import corpus, doctor, eval, judge, ls, recipe, run, sandbox, show, stop, tail  # noqa: A004 - a command
+from ra3tui.cli import control, corpus, doctor, eval, judge, ls, recipe, run, sandbox, show, tail  # noqa: A004 - a command
 from ra3tui.cli.faults import Ra3Group
 from ra3tui.cli.options import HOME, Home
 
@@ -23,7 +23,11 @@ app.command()(run.run)
 app.command()(ls.ls)
 app.command()(show.show)
 app.command()(tail.tail)
-app.command()(stop.stop)
+app.command()(control.stop)
+app.command()(control.pause)
+app.command()(control.unpause)
+app.command()(control.checkpoint)
+app.command("set")(control.set_knobs)
 app.command("eval")(eval.evaluate)
 app.command()(judge.judge)
 app.command()(corpus.corpus)

@@ -7,13 +7,17 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ra3tui.cli.options import HOME, AsJson, Home, age, duration, print_json, stdout
+from ra3tui.cli.report import forked
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.store import Reader
 
-_KEYS = ("id", "group", "name", "arm", "status", "stage", "step", "progress", "eta_s", "device", "created", "error")
+_KEYS = (
+    *("id", "group", "name", "arm", "status", "stage", "step", "progress", "eta_s", "device", "created", "error"),
+    *("parent", "parent_step"),
+)
 
 
 def ls(as_json: AsJson = False, home: Home = HOME) -> None:
@@ -55,5 +59,6 @@ def _cells(run: dict[str, Any]) -> list[str]:
     progress = "-" if run["progress"] is None else f"{100 * run['progress']:.0f}%"
     best = "-" if run["best_pass@1"] is None else f"{100 * run['best_pass@1']:.1f}"
     eta = duration(run["eta_s"]) if run["status"] == "running" else "-"
-    head = [run["id"], run["arm"], run["status"], run["stage"] or "-", str(run["step"])]
+    arm = f"{run['arm']} {forked(run)}".rstrip()
+    head = [run["id"], arm, run["status"], run["stage"] or "-", str(run["step"])]
     return [*head, progress, eta, best, age(run["created"])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ _WORTH_SHOWING = """
 SELECT * FROM (SELECT * FROM events WHERE run = ? AND level <> 'info' ORDER BY id DESC LIMIT ?)
 UNION SELECT * FROM (SELECT * FROM events WHERE run = ? AND level = 'info' ORDER BY id DESC LIMIT ?) ORDER BY id
 """
-_RUN_KEYS = ("id", "arm", "status", "stage", "step", "error")
+_RUN_KEYS = ("id", "arm", "status", "stage", "step", "error", "parent", "parent_step")
+_CHANGE_KEYS = ("step", "key", "value", "who", "at")
 
 
 def group_report(reader: Reader, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def group_report(reader: Reader, runs: list[dict[str, Any]]) -> dict[str, Any]:
 def group_status(statuses: Iterable[str]) -> str:
     """One word for several runs: the first of these that any of them is in, ``done`` where all are done."""
     present = set(statuses)
-    order = ("failed", "lost", "running", "stopped", "queued", "done")
+    order = ("failed", "lost", "paused", "running", "stopped", "queued", "done")
     return next(status for status in order if status in present)
 
 
@@ -48,6 +50,10 @@ def _run_report(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:
         **{key: run[key] for key in _RUN_KEYS},
         "stages": [{key: stage[key] for key in _STAGE_KEYS} for stage in reader.stages(run["id"])],
         "metrics": {"latest": reader.latest(run["id"])},
+        "changes": [
+            {key: row[key] for key in _CHANGE_KEYS} | {"value": json.loads(row["value"])}
+            for row in reader.changes(run["id"])
+        ],
         "evals": [{key: row[key] for key in _EVAL_KEYS} for row in reader.evals(run["id"])],
     }
 
@@ -102,9 +108,19 @@ def _runs_table(reader: Reader, runs: list[dict[str, Any]]) -> Table:
     for run in runs:
         stages = " > ".join(f"{s['kind']} {_stage_mark(s)}" for s in reader.stages(run["id"]))
         table.add_row(run["id"], run["arm"], run["status"], str(run["step"]), stages or "-")
-        if run["error"]:
-            table.add_row("", "", "", "", printable(run["error"]))
+        for line in (forked(run), *_changed(reader, run["id"]), run["error"]):
+            if line:
+                table.add_row("", "", "", "", printable(line))
     return table
+
+
+def forked(run: dict[str, Any]) -> str:
+    """Where a run began, if from another run's checkpoint."""
+    return f"from {run['parent']}@{run['parent_step']}" if run["parent"] else ""
+
+
+def _changed(reader: Reader, run: str) -> list[str]:
+    return [f"{row['key']} = {row['value']} behind step {row['step']}, by {row['who']}" for row in reader.changes(run)]
 
 
 def _stage_mark(stage: dict[str, Any]) -> str:

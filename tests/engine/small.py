@@ -85,11 +85,20 @@ suite = "jsonl:{problems}"
 updates = 2
 problems_per_update = 1
 group_size = 4
-max_new_tokens = 4
+max_new_tokens = 1
 filter_overlong = false
 optimiser.learning_rate = 1e-3
 [arms.all]
 stages = ["ntp", "ra3", "eval", "rlvr", "eval"]
+"""
+
+
+SHORT_NAMES = """\
+from itertools import product
+letters = "abcdefghijklmnopqrstuvwxyz"
+globals().update({"".join(word): 0 for n in (1, 2, 3) for word in product(letters, repeat=n)})
+
+
 """
 
 
@@ -98,11 +107,11 @@ def small_recipe(folder: Path, **overrides: str) -> Recipe:
     (folder / "corpus").mkdir(exist_ok=True)
     (folder / "corpus" / "functions.py").write_text(FUNCTIONS)
     problems = folder / "problems.jsonl"
-    # Whatever is still Python behind a comment sign passes: a random model solves it now and then.
+    # A completion is a line of its own. Every short word is a name here, so that a random model solves it now and then.
     lines = [
         {
             "task_id": f"free/{i}",
-            "prompt": f"def f():\n    return {i}  #",
+            "prompt": SHORT_NAMES + f"def f():\n    return {i}",
             "entry_point": "f",
             "test": f"def check(candidate):\n    assert candidate() == {i}\n",
         }

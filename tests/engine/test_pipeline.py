@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from engine import checkpoints
 from engine.errors import EnvironmentFault, UsageFault
 from engine.pipeline import execute
+from engine.places import newest
 from engine.policy import load_policy
 from engine.progress import Progress, Silent
 from engine.recipe import Recipe
@@ -53,7 +53,7 @@ def records(home: Path, run: str) -> dict[str, object]:
 
 
 def fingerprint(home: Path, run: str) -> str:
-    found = checkpoints.newest(home / run / "checkpoints")
+    found = newest(home / run / "checkpoints")
     assert found is not None
     return load_policy(str(found[0])).fingerprint()
 
@@ -97,12 +97,12 @@ def test_rewards_that_differ_move_the_weights_and_equal_ones_do_not(whole: tuple
     reader = Reader(home)
     teaching = dict(reader.series(run, "rlvr/teaching_groups"))
     moved = {step for step, _ in reader.series(run, "grad_norm")}
-    assert {step for step, share in teaching.items() if share > 0} == moved & set(teaching)
+    assert {step for step, share in teaching.items() if share > 0} == moved & set(teaching) != set()
 
 
 def test_a_checkpoint_is_a_model_folder_that_transformers_opens(whole: tuple[Recipe, Path, str]) -> None:
     _, home, run = whole
-    (folder, place) = checkpoints.newest(home / run / "checkpoints") or (None, None)
+    (folder, place) = newest(home / run / "checkpoints") or (None, None)
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert model.config.vocab_size >= len(tokenizer)

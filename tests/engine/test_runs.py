@@ -16,8 +16,8 @@ import pytest
 
 from engine.errors import EnvironmentFault, UsageFault
 from engine.recipefiles import load_recipe
-from engine.runs import Plan, RunLock, RunTaken, named, plan, start_detached, stop, terminate, unfinished
-from engine.store import Reader, StoreError, Writer
+from engine.runs import Plan, RunLock, RunTaken, named, plan, start_detached, terminate, unfinished
+from engine.store import Reader, StoreError, Writer, request
 
 HOST = os.uname().nodename
 
@@ -91,20 +91,15 @@ def test_a_resume_goes_on_with_all_that_is_not_done(tmp_path: Path, planned: Pla
         unfinished(tmp_path, ids[0])
 
 
-def test_a_resume_withdraws_a_stop_that_was_never_answered(tmp_path: Path, planned: Plan) -> None:
+def test_a_resume_withdraws_what_was_never_answered_but_a_changed_setting(tmp_path: Path, planned: Plan) -> None:
     run = planned.runs[0].id
-    stop(tmp_path, run, "somebody")
+    for action in ("stop", "pause", "checkpoint"):
+        request(tmp_path, run, action, "somebody")
+    request(tmp_path, run, "set", "somebody", "ra3.penalty", 0.2)
     unfinished(tmp_path, run)
     with Writer(tmp_path, run) as writer:
-        assert writer.take_controls() == []
-
-
-def test_a_stop_reaches_the_runs_engine(tmp_path: Path, planned: Plan) -> None:
-    run = planned.runs[0].id
-    stop(tmp_path, run, "somebody")
-    with Writer(tmp_path, run) as writer:
-        (request,) = writer.take_controls()
-    assert (request["action"], request["who"]) == ("stop", "somebody")
+        (left,) = writer.requests()
+    assert (left["action"], left["key"], left["value"]) == ("set", "ra3.penalty", "0.2")
 
 
 HOLD = """
@@ -152,9 +147,14 @@ def test_a_killed_engine_lets_go_of_its_run(tmp_path: Path, planned: Plan) -> No
 
 
 def test_a_run_can_be_taken_again_after_it_was_let_go(tmp_path: Path, planned: Plan) -> None:
+    run = planned.runs[0].id
+    lock = tmp_path / run / "lock"
     for _ in range(2):
-        with RunLock(tmp_path, planned.runs[0].id):
-            pass
+        with RunLock(tmp_path, run):
+            assert lock.read_text() == f"process {os.getpid()} on {HOST}"
+            with pytest.raises(RunTaken, match=str(os.getpid())):
+                RunLock(tmp_path, run).__enter__()
+        assert lock.read_text() == ""
 
 
 def test_only_a_living_engine_of_this_host_is_terminated(tmp_path: Path, planned: Plan) -> None:

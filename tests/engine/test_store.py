@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from engine.store import LOST_SECONDS, SCHEMA_VERSION, Reader, StoreError, Writer, connect, database_path, request
+from engine.schema import SCHEMA_VERSION
+from engine.store import LOST_SECONDS, Reader, StoreError, Writer, connect, database_path, request
 
 DOC = Path(__file__).parents[2] / "docs" / "store.md"
 HOST = os.uname().nodename
@@ -161,8 +162,10 @@ def test_references_are_ids_prefixes_or_the_latest(tmp_path: Path) -> None:
 def test_a_request_is_taken_once(tmp_path: Path, writer: Writer) -> None:
     request(tmp_path, "r1", "stop", "somebody")
     request(tmp_path, "r2", "stop", "somebody")
-    assert [row["action"] for row in writer.take_controls()] == ["stop"]
-    assert writer.take_controls() == []
+    (asked,) = writer.requests()
+    assert asked["action"] == "stop"
+    writer.take(asked["id"])
+    assert writer.requests() == []
 
 
 def test_a_run_whose_process_is_gone_is_lost(writer: Writer, reader: Reader) -> None:
@@ -372,6 +375,9 @@ def fill_every_table(writer: Writer) -> None:
     writer.add("samples", sample_row(phase="rlvr", sample=1, reward=1.0))
     writer.add("evals", eval_row())
     writer.event("skipped", "the gradient was not finite", level="warning")
+    request(writer._path.parent, writer.run, "set", "somebody", "ra3.penalty", 0.1)
+    (asked,) = writer.requests()
+    writer.take(asked["id"], step=2)
     request(writer._path.parent, writer.run, "stop", "somebody")
 
 

@@ -173,7 +173,7 @@ def test_stop_asks_the_runs_that_live(home: Path, planned: Plan) -> None:
     assert result.stdout == ""
     assert result.stderr.count("nothing to stop") == 2
     with Writer(home, planned.runs[2].id) as writer:
-        assert [row["action"] for row in writer.take_controls()] == ["stop"]
+        assert [row["action"] for row in writer.requests()] == ["stop"]
 
 
 def test_recipe_list_names_every_shipped_recipe_and_its_arms() -> None:

@@ -1,0 +1,203 @@
+"""What people ask of a run at work, answered by its engine: stop, pause, unpause, checkpoint, set. Imports no torch.
+
+A request is a row in the store. A stop is heeded at once, a pause and a checkpoint where the policy is that of the last
+update, a changed setting behind an update alone: from there on a resumed run computes with the same settings.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.progress import Listener
+from engine.recipe import Recipe
+from engine.recipefiles import parse_override
+from engine.recipekeys import RecipeError, value_at
+from engine.store import Reader, Writer
+
+if TYPE_CHECKING:
+    from engine.ranks import Ranks
+
+POLL_SECONDS = 0.5
+"""Between two looks at the requests."""
+
+ACTIONS = ("stop", "pause", "unpause", "checkpoint", "set")
+
+LIVE_KNOBS = (
+    "ntp.optimiser.learning_rate",
+    "ra3.penalty",
+    "ra3.estep.temperature",
+    "ra3.estep.gate_temperature",
+    "ra3.estep.optimiser.learning_rate",
+    "ra3.mstep.optimiser.learning_rate",
+    "rlvr.temperature",
+    "rlvr.optimiser.learning_rate",
+)
+"""Settings that may change while a run is at work; the first part of each is the stage it is for."""
+
+Request = dict[str, Any]
+
+
+def knobs(recipe: Recipe) -> dict[str, Any]:
+    """The live knobs of the stages that ``recipe`` has, with their values."""
+    stages = {stage for arm in recipe.arms.values() for stage in arm.stages}
+    return {key: value_at(recipe, key) for key in LIVE_KNOBS if key.split(".")[0] in stages}
+
+
+def parse_knob(recipe: Recipe, setting: str) -> tuple[str, Any]:
+    """Split ``key=value``, the key a live knob of ``recipe``.
+
+    Raises:
+        RecipeError: no such key, a value that does not fit it, or a key that is not live.
+    """
+    key, value = parse_override(setting)
+    check_live(recipe, key)
+    return key, value
+
+
+def check_live(recipe: Recipe, key: str) -> None:
+    """Refuse a key that is no live knob of ``recipe``.
+
+    Raises:
+        RecipeError: naming those that are.
+    """
+    live = knobs(recipe)
+    if key not in live:
+        told = f"those are {', '.join(live)}" if live else "it has none, as none of its stages trains"
+        raise RecipeError(f"{key} cannot be changed while this run is at work; {told}")
+
+
+def with_changes(recipe: Recipe, changes: list[Request], step: int) -> Recipe:
+    """``recipe`` as it held behind update ``step``, after those of ``changes`` that had been made by then."""
+    for change in changes:
+        if change["step"] <= step:
+            recipe = recipe.with_values({change["key"]: _value(change)})
+    return recipe
+
+
+def present_recipe(reader: Reader, run: str) -> Recipe:
+    """The recipe of ``run`` with every change that was made to it so far."""
+    recipe = Recipe.model_validate_json(reader.run(run)["config"])
+    changes = reader.changes(run)
+    return with_changes(recipe, changes, max((change["step"] for change in changes), default=0))
+
+
+class Control:
+    """The requests to one run. What was changed in an earlier session takes hold again where it did then.
+
+    Of several ranks the first reads them, and all do what it says.
+    """
+
+    def __init__(self, writer: Writer, listener: Listener, interrupted: Callable[[], bool], ranks: Ranks) -> None:
+        self._writer = writer
+        self._listener = listener
+        self._interrupted = interrupted
+        self._ranks = ranks
+        self._ahead = ranks.from_first(writer.changes)
+        self._waiting: list[Request] = []
+        self._looked = -POLL_SECONDS
+        self._stopping = False
+        self._paused = False
+
+    def should_stop(self) -> bool:
+        """Was the run asked to end?"""
+        self._look()
+        self._stopping |= bool(self._take("stop")) or self._interrupted() or self._ranks.stop_asked
+        if self._stopping:
+            self._ranks.ask_to_stop()
+        return self._stopping
+
+    def attend(self, write_down: Callable[[bool], None]) -> float:
+        """*Collective.* Do what may be done within an update too: write a checkpoint, wait while paused.
+
+        ``write_down(asked)`` writes a checkpoint. Returns the seconds waited.
+        """
+        if not self._heed(write_down) or self._ranks.any(self.should_stop()):
+            return 0.0
+        write_down(False)
+        begin = time.monotonic()
+        self._show("paused", f"paused; `ra3 unpause {self._writer.run}` goes on")
+        while self._heed(write_down) and not self._ranks.any(self.should_stop()):
+            time.sleep(POLL_SECONDS)
+        self._paused = False
+        self._show("running", "goes on")
+        return time.monotonic() - begin
+
+    def settle(self, recipe: Recipe, step: int) -> Recipe:
+        """*Collective.* ``recipe`` as it holds behind update ``step``: changed as it was then, and as is asked now."""
+        while self._ahead and self._ahead[0]["step"] <= step:
+            recipe = self._change(recipe, self._ahead.pop(0), "again ")
+        for request in self._ranks.from_first(self._settings_asked):
+            try:
+                check_live(recipe, request["key"])
+                recipe = self._change(recipe, request, "")
+            except RecipeError as fault:
+                self._writer.take(request["id"])
+                self._writer.event("control", f"{request['who']}: {fault}", level="warning")
+                continue
+            self._writer.void_changes(request["key"], step)
+            self._ahead = [change for change in self._ahead if change["key"] != request["key"]]
+            self._writer.take(request["id"], step)
+        return recipe
+
+    def _heed(self, write_down: Callable[[bool], None]) -> bool:
+        """Write a checkpoint where it was asked for; is the run to be paused?"""
+        asked, paused = self._ranks.from_first(self._checkpoint_and_pause_asked)
+        if asked:
+            write_down(True)
+        return paused
+
+    def _checkpoint_and_pause_asked(self) -> tuple[bool, bool]:
+        self._look()
+        asked = bool(self._take("checkpoint"))
+        for request in self._take("pause", "unpause"):
+            self._paused = request["action"] == "pause"
+        return asked, self._paused
+
+    def _settings_asked(self) -> list[Request]:
+        self._look()
+        asked = [request for request in self._waiting if request["action"] == "set"]
+        self._waiting = [request for request in self._waiting if request not in asked]
+        return asked
+
+    def _change(self, recipe: Recipe, request: Request, again: str) -> Recipe:
+        key = request["key"]
+        changed = recipe.with_values({key: _value(request)})
+        told = f"{again}{key}: {value_at(recipe, key):g} to {value_at(changed, key):g}, set by {request['who']}"
+        self._writer.event("control", told)
+        self._listener.event(self._writer.run, "info", told)
+        return changed
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < POLL_SECONDS:
+            return
+        self._looked = now
+        self._waiting = self._writer.requests()
+        for request in [request for request in self._waiting if request["action"] not in ACTIONS]:
+            self._writer.take(request["id"])
+            self._waiting.remove(request)
+            self._writer.event("control", f"{request['who']} asked for {request['action']!r}: unknown", level="warning")
+
+    def _take(self, *actions: str) -> list[Request]:
+        """The waiting requests for one of ``actions``, in order; they wait no longer."""
+        taken = [request for request in self._waiting if request["action"] in actions]
+        self._waiting = [request for request in self._waiting if request not in taken]
+        for request in taken:
+            self._writer.take(request["id"])
+            self._writer.event("control", f"{request['who']} asked to {request['action']}")
+        return taken
+
+    def _show(self, status: str, message: str) -> None:
+        self._writer.event("control", message)
+        self._writer.update_run(status=status)
+        self._listener.event(self._writer.run, "info", message)
+
+
+def _value(request: Request) -> Any:
+    try:
+        return json.loads(request["value"])
+    except (TypeError, ValueError):
+        raise RecipeError(f"{request['key']} = {request['value']!r}: the store wants JSON") from None

@@ -1,0 +1,106 @@
+"""Engines that a test can kill: processes of their own, forked from one that has imported torch already."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from engine import control
+from engine.pipeline import execute
+from engine.places import newest
+from engine.policy import load_policy
+from engine.progress import Listener, Progress, Silent
+from engine.recipe import Recipe
+from engine.runs import plan
+from engine.store import Reader, request
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["engine.pipeline"])
+
+
+def start(recipe: Recipe, home: Path) -> str:
+    """Plan the only arm of ``recipe``; the run's id."""
+    return plan(recipe, home).runs[0].id
+
+
+def begin(home: Path, run: str, listener: Listener | None = None) -> ForkServerProcess:
+    """An engine at work on ``run``."""
+    process = _FORKS.Process(target=execute, args=(home, [run], listener or Silent()))
+    process.start()
+    return process
+
+
+def finish(home: Path, run: str, listener: Listener | None = None) -> None:
+    """Run, or go on with, ``run`` to its end, in a process of its own."""
+    process = begin(home, run, listener)
+    process.join()
+    assert process.exitcode == 0
+    assert status(home, run) == "done"
+
+
+def status(home: Path, run: str) -> str:
+    """As readers see it."""
+    reader = Reader(home)
+    found = str(reader.run(run)["status"])
+    reader.close()
+    return found
+
+
+@dataclass
+class Script(Silent):
+    """Asks for things, and is killed, after named updates: ``{("ntp", 2): ("set", "ra3.penalty", 0.1)}``.
+
+    The key is the beginning of the phase's title and the updates that the phase had taken.
+    """
+
+    home: Path
+    run: str
+    requests: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    kill: tuple[str, int] | None = None
+
+    def progress(self, progress: Progress) -> None:
+        """Do what is written for this moment."""
+        control.POLL_SECONDS = 0.0  # so that what is asked after one update is taken after the next
+        if progress.unit != "updates":
+            return
+        for (phase, done), (action, *knob) in self.requests.items():
+            if progress.phase.startswith(phase) and progress.done == done:
+                request(self.home, self.run, action, "somebody", *knob)
+        if self.kill and progress.phase.startswith(self.kill[0]) and progress.done == self.kill[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def records(home: Path, run: str) -> dict[str, Any]:
+    """Everything a run recorded that does not tell the time."""
+    reader = Reader(home)
+    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "checkpoint", "trace_id"}
+
+    def told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{k: v for k, v in row.items() if k not in timed} for row in rows]
+
+    traces = reader.traces(run, limit=10_000)
+    keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
+    found = {
+        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith("seconds/")},
+        "latest": {key: value for key, value in reader.latest(run).items() if not key.startswith("seconds/")},
+        "traces": told(traces),
+        "lines": [told(reader.trace_lines(trace["id"])) for trace in traces],
+        "samples": told(reader.samples(run, limit=10_000)),
+        "evals": told(reader.evals(run)),
+        "stages": told(reader.stages(run)),
+        "phases": told(reader.phases(run)),
+    }
+    reader.close()
+    return found
+
+
+def fingerprint(home: Path, run: str) -> str:
+    """Of the weights at the run's newest checkpoint."""
+    found = newest(home / run / "checkpoints")
+    assert found is not None
+    return load_policy(str(found[0])).fingerprint()
