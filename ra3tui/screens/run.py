@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.widgets import DataTable, Footer, TabbedContent, TabPane
 
 from ra3tui.screens.compare import CompareScreen
-from ra3tui.screens.control import resume_run, stop_run
+from ra3tui.screens.control import pause_run, resume_run, stop_run, tune_run, write_checkpoint
 from ra3tui.screens.picker import PickerScreen
 from ra3tui.screens.polling import PollingScreen
 from ra3tui.screens.run_feed import RunFeed, RunNews
@@ -44,13 +44,19 @@ Under each chart stand the phases: **E** E-step, **A** annotation, **M** M-step 
 **R** RLVR, **◆** evaluation. The bright line is the debiased moving average over the points, whose envelope keeps every
 spike; a gap is NaN. The mouse tells step and value. `e` and `l` act on the chart with the focus, or on all.
 
+`z` pauses the run after its step and lets it go on, `w` writes a checkpoint that stays, `t` changes live knobs: the
+penalty, learning rates, temperatures. What was asked, and what came of it, stands under Events.
+
 `enter` on a latent sample explains it line by line, on a verdict shows the program and what it failed.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         *(Binding(str(i + 1), f"tab('{tab}')", tab.title(), show=False) for i, tab in enumerate(TABS)),
         Binding("s", "stop", "Stop"),
+        Binding("z", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
+        Binding("t", "tune", "Tune"),
+        Binding("w", "write", "Checkpoint"),
         Binding("c", "compare", "Compare"),
         Binding("left_square_bracket", "arm(-1)", "Previous arm", show=False),
         Binding("right_square_bracket", "arm(1)", "Arm", key_display="[ ]"),
@@ -204,6 +210,26 @@ spike; a gap is NaN. The mouse tells step and value. `e` and `l` act on the char
         if self._news:
             await stop_run(self, self.shelf.home, self._news.row)
             self.look_again()
+
+    @work
+    async def action_pause(self) -> None:
+        """Pause the run, or let it go on."""
+        if self._news:
+            await pause_run(self, self.shelf.home, self._news.row)
+            self.look_again()
+
+    @work
+    async def action_tune(self) -> None:
+        """Change the run's live knobs."""
+        if self._news:
+            await tune_run(self, self.shelf, self._news.row)
+            self.look_again()
+
+    @work
+    async def action_write(self) -> None:
+        """Write a checkpoint now."""
+        if self._news:
+            await write_checkpoint(self, self.shelf.home, self._news.row)
 
     @work
     async def action_resume(self) -> None:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
 from ra3tui.screens.compare import CompareScreen
-from ra3tui.screens.control import resume_run, stop_run
+from ra3tui.screens.control import pause_run, resume_run, stop_run
 from ra3tui.screens.new_run import NewRunScreen
 from ra3tui.screens.polling import PollingScreen
 from ra3tui.screens.run import RunScreen
@@ -42,6 +42,7 @@ at one of these.
         Binding("n", "new_run", "New run"),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("s", "stop", "Stop"),
+        Binding("z", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
         Binding("c", "compare", "Compare"),
         Binding("escape", "clear_filter", "Show all", show=False),
@@ -142,6 +143,14 @@ at one of these.
         chosen = self.query_one(RunsTable).chosen
         if chosen:
             await stop_run(self, self.shelf.home, chosen.row)
+            self.look_again()
+
+    @work
+    async def action_pause(self) -> None:
+        """Pause the run under the cursor, or let it go on."""
+        chosen = self.query_one(RunsTable).chosen
+        if chosen:
+            await pause_run(self, self.shelf.home, chosen.row)
             self.look_again()
 
     @work

@@ -21,6 +21,7 @@ class Mark(NamedTuple):
 STATUSES = {
     "queued": Mark("◌", ""),
     "running": Mark("▶", "primary"),
+    "paused": Mark("‖", "warning"),
     "done": Mark("✓", "success"),
     "failed": Mark("✗", "error"),
     "stopped": Mark("■", "warning"),

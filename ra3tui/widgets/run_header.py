@@ -56,7 +56,7 @@ def _how_far(news: RunNews) -> Content:
     ]
     bar = figures.bar(fraction, 16)
     percent = "" if fraction is None else f" {100 * fraction:3.0f}%"
-    phase = f" of {row['stage']}" if row["status"] == "running" and row["stage"] else ""
+    phase = f" of {row['stage']}" if row["status"] in ("running", "paused") and row["stage"] else ""
     return Content.assemble((bar, "$primary"), f"{percent}{phase}  ", " · ".join(word for word in told if word))
 
 
@@ -67,5 +67,6 @@ def _stages(news: RunNews) -> Content:
     chain = " → ".join(f"{stage['kind']} {STAGE_MARKS.get(stage['status'], '◌')}" for stage in news.stages)
     row = news.row
     seconds = (row["ended"] or time.time()) - row["started"] if row["started"] else None
-    told = [chain or "no stage yet", row["device"] or "", figures.duration(seconds) if seconds else ""]
+    forked = f"from {row['parent']}@{row['parent_step']}" if row["parent"] else ""
+    told = [chain or "no stage yet", forked, row["device"] or "", figures.duration(seconds) if seconds else ""]
     return Content.styled(" · ".join(word for word in told if word), "$foreground 60%")

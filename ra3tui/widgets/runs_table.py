@@ -140,7 +140,7 @@ def _run_cells(summary: RunSummary, widths: dict[str, int], theme: dict[str, str
     return {
         "run": Text.assemble(" ", (f"{row['arm']:<{widths['run'] - 8}} ", "bold"), (row["id"], "dim")),
         "status": text(status, STATUSES.get(status, UNKNOWN), theme),
-        "stage": Text(row["stage"] or "" if status in ("running", "lost") else ""),
+        "stage": Text(row["stage"] or "" if status in ("running", "paused", "lost") else ""),
         "step": Text(figures.count(row["step"]), justify="right"),
         "progress": Text.assemble((figures.bar(fraction, widths["progress"] - 5), accent), f" {100 * fraction:3.0f}%")
         if fraction is not None
