@@ -246,8 +246,8 @@ class TestPause:
     def test_a_paused_run_shows_it_and_its_heart_beats_until_it_goes_on(
         self, tmp_path: Path, recipe: Recipe, whole: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store, "HEARTBEAT_SECONDS", 0.01)
         run = start(recipe, tmp_path)
+        monkeypatch.setattr(store, "HEARTBEAT_SECONDS", 0.01)
         (outcome,) = execute(tmp_path, [run], LooksAndGoesOn(tmp_path, run, {("ntp", 1): ("pause",)}))
         assert outcome.status == "done"
         assert events(tmp_path, run)[-1] == "goes on"
