@@ -1,4 +1,4 @@
-"""What people ask of a run at work, answered by its engine: stop, pause, unpause, checkpoint, set. Imports no torch.
+"""What people ask of a run at work, answered by its engine: stop, pause, unpause, checkpoint, set.
 
 A request is a row in the store. A stop is heeded at once, a pause and a checkpoint where the policy is that of the last
 update, a changed setting behind an update alone: from there on a resumed run computes with the same settings.
@@ -6,82 +6,20 @@ update, a changed setting behind an update alone: from there on a resumed run co
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
+from engine.knobs import Request, asked_value, check_live
 from engine.progress import Listener
+from engine.ranks import Ranks
 from engine.recipe import Recipe
-from engine.recipefiles import parse_override
 from engine.recipekeys import RecipeError, value_at
-from engine.store import Reader, Writer
-
-if TYPE_CHECKING:
-    from engine.ranks import Ranks
+from engine.store import Writer
 
 POLL_SECONDS = 0.5
 """Between two looks at the requests."""
 
 ACTIONS = ("stop", "pause", "unpause", "checkpoint", "set")
-
-LIVE_KNOBS = (
-    "ntp.optimiser.learning_rate",
-    "ra3.penalty",
-    "ra3.estep.temperature",
-    "ra3.estep.gate_temperature",
-    "ra3.estep.optimiser.learning_rate",
-    "ra3.mstep.optimiser.learning_rate",
-    "rlvr.temperature",
-    "rlvr.optimiser.learning_rate",
-)
-"""Settings that may change while a run is at work; the first part of each is the stage it is for."""
-
-Request = dict[str, Any]
-
-
-def knobs(recipe: Recipe) -> dict[str, Any]:
-    """The live knobs of the stages that ``recipe`` has, with their values."""
-    stages = {stage for arm in recipe.arms.values() for stage in arm.stages}
-    return {key: value_at(recipe, key) for key in LIVE_KNOBS if key.split(".")[0] in stages}
-
-
-def parse_knob(recipe: Recipe, setting: str) -> tuple[str, Any]:
-    """Split ``key=value``, the key a live knob of ``recipe``.
-
-    Raises:
-        RecipeError: no such key, a value that does not fit it, or a key that is not live.
-    """
-    key, value = parse_override(setting)
-    check_live(recipe, key)
-    return key, value
-
-
-def check_live(recipe: Recipe, key: str) -> None:
-    """Refuse a key that is no live knob of ``recipe``.
-
-    Raises:
-        RecipeError: naming those that are.
-    """
-    live = knobs(recipe)
-    if key not in live:
-        told = f"those are {', '.join(live)}" if live else "it has none, as none of its stages trains"
-        raise RecipeError(f"{key} cannot be changed while this run is at work; {told}")
-
-
-def with_changes(recipe: Recipe, changes: list[Request], step: int) -> Recipe:
-    """``recipe`` as it held behind update ``step``, after those of ``changes`` that had been made by then."""
-    for change in changes:
-        if change["step"] <= step:
-            recipe = recipe.with_values({change["key"]: _value(change)})
-    return recipe
-
-
-def present_recipe(reader: Reader, run: str) -> Recipe:
-    """The recipe of ``run`` with every change that was made to it so far."""
-    recipe = Recipe.model_validate_json(reader.run(run)["config"])
-    changes = reader.changes(run)
-    return with_changes(recipe, changes, max((change["step"] for change in changes), default=0))
 
 
 class Control:
@@ -164,7 +102,7 @@ class Control:
 
     def _change(self, recipe: Recipe, request: Request, again: str) -> Recipe:
         key = request["key"]
-        changed = recipe.with_values({key: _value(request)})
+        changed = recipe.with_values({key: asked_value(request)})
         told = f"{again}{key}: {value_at(recipe, key):g} to {value_at(changed, key):g}, set by {request['who']}"
         self._writer.event("control", told)
         self._listener.event(self._writer.run, "info", told)
@@ -194,10 +132,3 @@ class Control:
         self._writer.event("control", message)
         self._writer.update_run(status=status)
         self._listener.event(self._writer.run, "info", message)
-
-
-def _value(request: Request) -> Any:
-    try:
-        return json.loads(request["value"])
-    except (TypeError, ValueError):
-        raise RecipeError(f"{request['key']} = {request['value']!r}: the store wants JSON") from None

@@ -50,7 +50,7 @@ def set_knobs(
     home: Home = HOME,
 ) -> None:
     """Change live knobs of runs, from their next step on; a run that has ended takes them when it is resumed."""
-    from engine.control import parse_knob, present_recipe
+    from engine.knobs import parse_knob, present_recipe
     from engine.runs import named
     from engine.store import LIVE, Reader, request
 

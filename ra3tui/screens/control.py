@@ -88,7 +88,7 @@ def _lives(screen: Screen[Any], row: dict[str, Any], action: str) -> bool:
 
 
 def _present_recipe(reader: Any, run: str) -> Any:
-    from engine.control import present_recipe  # noqa: PLC0415 - loads pydantic, not before it is wanted
+    from engine.knobs import present_recipe  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
     return present_recipe(reader, run)
 

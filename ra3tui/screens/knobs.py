@@ -28,7 +28,7 @@ class KnobScreen(ModalScreen[dict[str, Any]]):
 
     def __init__(self, recipe: Recipe, named: str) -> None:
         super().__init__()
-        from engine.control import knobs  # noqa: PLC0415 - loads pydantic, not before it is wanted
+        from engine.knobs import knobs  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
         self._recipe = recipe
         self._named = named
@@ -68,7 +68,7 @@ class KnobScreen(ModalScreen[dict[str, Any]]):
 
     def _read(self) -> tuple[dict[str, Any], str]:
         """The changed values, and what is wrong with one of them."""
-        from engine.control import parse_knob  # noqa: PLC0415 - likewise
+        from engine.knobs import parse_knob  # noqa: PLC0415 - likewise
         from engine.recipekeys import RecipeError  # noqa: PLC0415 - likewise
 
         changes: dict[str, Any] = {}

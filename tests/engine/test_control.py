@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from engine import control, store
-from engine.control import LIVE_KNOBS, Control, knobs, parse_knob, present_recipe
+from engine.control import Control
+from engine.knobs import LIVE_KNOBS, knobs, parse_knob, present_recipe
 from engine.pipeline import execute
 from engine.places import newest
 from engine.progress import Silent
