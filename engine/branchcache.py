@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, Cache
 
+from engine.attending import attend
 from engine.policy import Policy
 
 ATTENTION = "ra3_branches"
@@ -96,20 +97,6 @@ AttentionInterface.register(ATTENTION, branch_attention)
 
 def forward_branches(policy: Policy, cache: BranchCache, tokens: Sequence[int]) -> Tensor:
     """Hidden states [R, D] of one new token a branch; the cache takes them in."""
-    decoder = policy.decoder()
-    usual = decoder.config._attn_implementation
-    decoder.config._attn_implementation = ATTENTION
-    try:
-        output = decoder(
-            input_ids=torch.tensor([tokens], device=policy.device),
-            position_ids=cache.positions[None],
-            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
-            past_key_values=cache,
-            use_cache=True,
-            branches=cache,
-        )
-    finally:
-        decoder.config._attn_implementation = usual
+    hidden = attend(policy, ATTENTION, tokens, cache.positions, cache, branches=cache)
     cache.positions = cache.positions + 1
-    hidden: Tensor = output.last_hidden_state[0]
     return hidden

@@ -21,6 +21,7 @@ from engine.branchcache import BranchCache, forward_branches
 from engine.decoder import Answer, draw
 from engine.packing import Target, Tree, collate, target_logprobs
 from engine.policy import Policy, Support
+from engine.prepacked import prepacked
 from engine.sampler import Comment, EncodedTrace, Exploration, Gate, Rollout, comment_events, decide, note
 
 
@@ -79,7 +80,7 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
         return draw(events(logits), uniforms, comment_temperature)
 
     rollouts: list[Rollout] = []
-    with policy.predicting():
+    with policy.predicting(), prepacked(policy):
         for part in _by_trunk(traces, trunk_tokens):
             grove = _Grove(policy, [traces[i] for i in part])
             branches = grove.decide([seeds[i] for i in part], exploration)

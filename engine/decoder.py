@@ -2,8 +2,8 @@
 
 A *row* is a generator. It yields a `Turn` (tokens to feed, and a question about the logits behind them), receives an
 `Answer`, and returns its result. The decoder runs the turns of up to `batch_size` rows in one forward pass, and gives a
-finished row's place in the cache to the next waiting one. Rows that begin with the same tokens share their computation:
-the later one copies the columns of the earlier one.
+finished row's place in the cache to the next waiting one. Rows that hold the same tokens and feed the same next share
+one computation for as long as they agree; one that comes later copies the columns of what has been computed before.
 """
 
 from collections import deque
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.kvcache import RaggedCache, Span, forward
 from engine.policy import Policy, Support
+from engine.prepacked import prepacked
 
 MIN_SHARED = 8
 """A common beginning shorter than this is computed again rather than copied."""
@@ -101,7 +102,7 @@ class Decoder(Generic[ResultT]):
         self, on_done: Callable[[int, ResultT], None] | None = None, should_stop: Callable[[], bool] | None = None
     ) -> list[ResultT]:
         """The rows' results, in their order; when `should_stop` says so, those of the rows that have ended by then."""
-        with self._policy.predicting():
+        with self._policy.predicting(), prepacked(self._policy):
             while not (should_stop and should_stop()):
                 self._admit()
                 places = self._ready()
@@ -119,15 +120,19 @@ class Decoder(Generic[ResultT]):
                 place.fresh = True
 
     def _ready(self) -> list[_Place]:
-        """The places that take part in the next step: all but newcomers that can soon copy a newcomer's beginning."""
+        """The places that take part in the next step: all but newcomers that can soon copy a newcomer's beginning.
+
+        One that feeds the very same goes with it.
+        """
         ready: list[_Place] = []
         for place in self._places:
             if place.index is None:
                 continue
             if place.fresh:
                 feed = _asked(place).feed
-                cached = max(_common(other.ids, feed) for other in self._places)
-                coming = max((_common(_asked(other).feed, feed) for other in ready if not other.ids), default=0)
+                cached = max(common(other.ids, feed) for other in self._places)
+                others = [_asked(other).feed for other in ready if not other.ids]
+                coming = max((common(other, feed) for other in others if other != feed), default=0)
                 if coming > max(cached, MIN_SHARED):
                     continue
                 self._begin(place, cached)
@@ -140,24 +145,27 @@ class Decoder(Generic[ResultT]):
         length = min(cached, len(turn.feed) - turn.n_read)
         if length < MIN_SHARED:
             length = 0
-        elif _common(place.ids, turn.feed) < length:
-            donor = max(self._places, key=lambda other: _common(other.ids, turn.feed))
+        elif common(place.ids, turn.feed) < length:
+            donor = max(self._places, key=lambda other: common(other.ids, turn.feed))
             self._cache.copy_columns(donor.number, place.number, length)
         place.ids, turn.feed, place.fresh = list(turn.feed[:length]), turn.feed[length:], False
 
     def _step(self, places: Sequence[_Place]) -> list[Answer]:
-        """One forward pass over the turns of `places`."""
+        """One forward pass over the turns of `places`; those that hold and feed the same tokens are computed once."""
         spans: list[Span] = []
         packed: list[int] = []
         read: list[range] = []
+        begins: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         for place in places:
             turn = _asked(place)
             del place.ids[len(place.ids) - turn.drop :]
-            begin = len(packed)
-            spans.append(Span(place.number, begin, begin + len(turn.feed), len(place.ids)))
-            packed += turn.feed
+            begin = begins.setdefault((tuple(place.ids), tuple(turn.feed)), len(packed))
+            if begin == len(packed):
+                packed += turn.feed
+            stop = begin + len(turn.feed)
+            spans.append(Span(place.number, begin, stop, len(place.ids)))
             place.ids += turn.feed
-            read.append(range(len(packed) - turn.n_read, len(packed)))
+            read.append(range(stop - turn.n_read, stop))
         hidden = forward(self._policy, self._cache, spans, packed)
         return self._answers([_asked(place) for place in places], hidden, read)
 
@@ -173,9 +181,11 @@ class Decoder(Generic[ResultT]):
             tokens, logprobs, behaviour = (column.tolist() for column in drawn)
             answers |= {i: Answer(logprobs[n], tokens[n], behaviour[n]) for n, i in enumerate(draws)}
         if scores:
-            logits = self._policy.logits(hidden[[at for i in scores for at in read[i]]])
-            told = score_texts(logits, [turns[i].score for i in scores], self._newlines)
-            answers |= {i: Answer(logprob) for i, logprob in zip(scores, told, strict=True)}
+            asked = {i: (read[i], tuple(turns[i].score)) for i in scores}
+            texts = list(dict.fromkeys(asked.values()))
+            logits = self._policy.logits(hidden[[at for where, _ in texts for at in where]])
+            told = dict(zip(texts, score_texts(logits, [text for _, text in texts], self._newlines), strict=True))
+            answers |= {i: Answer(told[question]) for i, question in asked.items()}
         return [answers[i] for i in range(len(turns))]
 
     def _resume(self, place: _Place, answer: Answer, on_done: Callable[[int, ResultT], None] | None) -> None:
@@ -194,7 +204,7 @@ def _asked(place: _Place) -> Turn:
     return place.turn
 
 
-def _common(left: Sequence[int], right: Sequence[int]) -> int:
+def common(left: Sequence[int], right: Sequence[int]) -> int:
     """Length of the common beginning."""
     for n, (a, b) in enumerate(zip(left, right, strict=False)):
         if a != b:
@@ -212,10 +222,10 @@ def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor
     """
     lengths = [len(text) for text in texts]
     tokens = torch.tensor([token for text in texts for token in text], device=logits.device)
-    totals = logits.double().logsumexp(-1)
+    totals = logits.logsumexp(-1)
     firsts = torch.tensor([0, *lengths[:-1]], device=logits.device).cumsum(0)
-    totals[firsts] = logits[firsts][:, newlines].double().logsumexp(-1)
-    logprobs = logits.double().gather(-1, tokens[:, None])[:, 0] - totals
+    totals[firsts] = logits[firsts][:, newlines].logsumexp(-1)
+    logprobs = logits.gather(-1, tokens[:, None])[:, 0] - totals
     return [float(part.sum()) for part in torch.split(logprobs, lengths)]
 
 
@@ -231,22 +241,23 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.
     Returns:
         events int64 [R], their log-probabilities at temperature 1 [R] and under what they were drawn from [R].
     """
-    logprobs = logits.double().log_softmax(-1)
+    likely = logits.softmax(-1)
     if temperature == 0:
-        best, events = logprobs.max(-1)
-        return events, best, torch.zeros_like(best)
-    behaviour = logprobs if temperature == 1 else (logprobs / temperature).log_softmax(-1)
+        best, events = likely.max(-1)
+        return events, best.log(), torch.zeros_like(best)
+    behaviour = likely if temperature == 1 else (logits / temperature).softmax(-1)
     if top_p < 1:
         behaviour = _nucleus(behaviour, top_p)
-    mass = behaviour.exp().cumsum(-1)
+    mass = behaviour.double().cumsum(-1)  # in float32, rounding of a sum over a vocabulary would show
     sought = uniforms.clamp(max=ALMOST_ONE) * mass[:, -1]
     events = torch.searchsorted(mass, sought[:, None], right=True)
-    return events[:, 0], logprobs.gather(-1, events)[:, 0], behaviour.gather(-1, events)[:, 0]
+    return events[:, 0], likely.gather(-1, events)[:, 0].log(), behaviour.gather(-1, events)[:, 0].log()
 
 
-def _nucleus(logprobs: Tensor, top_p: float) -> Tensor:
-    """Log-probabilities [R, V] renormalised over the nucleus (Holtzman et al., 2020), -inf outside."""
-    ordered, order = logprobs.sort(-1, descending=True)
-    before = ordered.exp().cumsum(-1) - ordered.exp()
-    outside = torch.zeros_like(logprobs, dtype=torch.bool).scatter(-1, order, before >= top_p)
-    return logprobs.masked_fill(outside, -torch.inf).log_softmax(-1)
+def _nucleus(likely: Tensor, top_p: float) -> Tensor:
+    """Probabilities [R, V] renormalised over the nucleus (Holtzman et al., 2020), 0 outside."""
+    ordered, order = likely.sort(-1, descending=True)
+    before = ordered.double().cumsum(-1) - ordered
+    outside = torch.zeros_like(likely, dtype=torch.bool).scatter(-1, order, before >= top_p)
+    kept = likely.masked_fill(outside, 0)
+    return kept / kept.sum(-1, keepdim=True)

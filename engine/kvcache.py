@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, Cache
 
+from engine.attending import attend
 from engine.policy import Policy
 
 ATTENTION = "ra3_ragged"
@@ -25,7 +26,10 @@ FIRST_COLUMNS = 256
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """New tokens `begin:stop` of the packed sequence, for columns from `column` of row `row`."""
+    """New tokens `begin:stop` of the packed sequence, for columns from `column` of row `row`.
+
+    Spans of the same tokens must stand in rows that agree up to `column`: the tokens are computed for the first.
+    """
 
     row: int
     begin: int
@@ -44,12 +48,18 @@ class Layout:
     def __init__(self, spans: Sequence[Span], n_rows: int, device: torch.device) -> None:
         self.columns_needed = max(span.end_column for span in spans)
         """L: how many columns of the store this pass reads."""
-        at = [(span.row, span.column + i) for span in spans for i in range(span.stop - span.begin)]
-        self.rows, self.columns = torch.tensor(at, device=device).T
-        """int64 [T] each: the place of every packed token."""
-        self.wide = [(span, _causal(span, device)) for span in spans if span.stop - span.begin > 1]
+        at = [(i, span.row, span.column + i - span.begin) for span in spans for i in range(span.begin, span.stop)]
+        self.tokens, self.rows, self.columns = torch.tensor(at, device=device).T
+        """int64 [n] each: the packed tokens, again for each further span of them, and their places."""
+        firsts: dict[int, Span] = {}
+        for span in spans:
+            firsts.setdefault(span.begin, span)
+        own = list(firsts.values())
+        self.positions = torch.tensor([i for span in own for i in range(span.column, span.end_column)], device=device)
+        """int64 [T]: how many tokens stand before each packed one."""
+        self.wide = [(span, _causal(span, device)) for span in own if span.stop - span.begin > 1]
         """Spans of several tokens, each with its mask [w, end_column]."""
-        single = [span for span in spans if span.stop - span.begin == 1]
+        single = [span for span in own if span.stop - span.begin == 1]
         dense = 2 * len(single) > n_rows  # else gathering the few rows' keys is cheaper than reading all rows
         self.single_rows = None if dense else torch.tensor([span.row for span in single], device=device)
         """int64 [n] rows whose keys are gathered for the spans of one token; None to read all R rows in place."""
@@ -97,8 +107,8 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
             self._keys[layer_idx] = _doubled(self._keys[layer_idx])
             self._values[layer_idx] = _doubled(self._values[layer_idx])
         keys, values = self._keys[layer_idx], self._values[layer_idx]
-        keys[layout.rows, :, layout.columns] = key_states[0].transpose(0, 1)
-        values[layout.rows, :, layout.columns] = value_states[0].transpose(0, 1)
+        keys[layout.rows, :, layout.columns] = key_states[0].transpose(0, 1)[layout.tokens]
+        values[layout.rows, :, layout.columns] = value_states[0].transpose(0, 1)[layout.tokens]
         return keys[:, :, : layout.columns_needed], values[:, :, : layout.columns_needed]
 
     def copy_columns(self, source: int, target: int, n_columns: int) -> None:
@@ -162,20 +172,8 @@ AttentionInterface.register(ATTENTION, ragged_attention)
 
 def forward(policy: Policy, cache: RaggedCache, spans: Sequence[Span], ids: Sequence[int]) -> Tensor:
     """Hidden states [T, D] of the packed tokens `ids`, which `spans` cover in order; the cache takes them in."""
-    decoder = policy.decoder()
-    layout = Layout(spans, cache.n_rows, policy.device)
-    usual, cache.layout = decoder.config._attn_implementation, layout
-    decoder.config._attn_implementation = ATTENTION
+    cache.layout = layout = Layout(spans, cache.n_rows, policy.device)
     try:
-        output = decoder(
-            input_ids=torch.tensor([ids], device=policy.device),
-            position_ids=layout.columns[None],
-            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
-            past_key_values=cache,
-            use_cache=True,
-            layout=layout,
-        )
+        return attend(policy, ATTENTION, ids, layout.positions, cache, layout=layout)
     finally:
-        decoder.config._attn_implementation, cache.layout = usual, None
-    hidden: Tensor = output.last_hidden_state[0]
-    return hidden
+        cache.layout = None

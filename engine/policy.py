@@ -6,9 +6,9 @@ optimisers. Where models come from is `engine.loading`'s matter; how they are de
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,8 @@ class Policy:
     """Precision of its matrix products inside `predicting`, where lower than that of its weights."""
     adapter: "Adapter | None" = None
     """What sets it apart from other policies of the same model; None where the model's weights are its own."""
+    head: Callable[[Tensor], Tensor] | None = field(default=None, init=False, repr=False)
+    """From float32 hidden states to logits, in place of the model's own head: `engine.prepacked` sets it for a while."""
 
     @property
     def device(self) -> torch.device:
@@ -184,6 +186,8 @@ class Policy:
         The product is taken in float32 too, also of weights in bfloat16 and under autocast: in bfloat16 a logit of 20
         is off by up to 0.06 nats, more than a latent costs.
         """
+        if self.head is not None:
+            return self.head(hidden.float())
         head = self.model.get_output_embeddings()
         with torch.autocast(hidden.device.type, enabled=False):
             bias = None if head.bias is None else head.bias.float()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoder import Answer, Decoder, Row, Turn, draw
+from engine.decoder import Answer, Decoder, Row, Turn, common, draw
 from engine.policy import Policy, Support
 from engine.traces import IndentMode, Trace, latent_prefix
 
@@ -270,11 +270,12 @@ def _annotate(
     rollout = Rollout()
     feed, drop, events = list(trace.prompt), 0, 0
     for line, prefix in zip(trace.lines, trace.gates, strict=True):
-        gate, comment = None, Comment()
+        gate, comment, kept = None, Comment(), 0
         if prefix is not None:
             asked = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
             gate = decide(asked.logprob, random.random(), exploration)
-            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1)
+            kept = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
+            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - kept)
         if gate is not None and gate.think:
             while len(comment.ids) < max_latent_tokens and not comment.ended:
                 drawn = yield Turn(feed, uniform=random.random())
@@ -282,7 +283,7 @@ def _annotate(
                 feed = comment.ids[-1:] if not comment.ended else []
                 events += 1
         note(rollout, gate, comment)
-        feed = [*feed, *line]
+        feed = [*feed, *line[kept:]]
     return replace(rollout, tokens_generated=events)
 
 
