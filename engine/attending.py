@@ -12,9 +12,7 @@ from transformers import Cache
 from engine.policy import Policy
 
 
-def attend(
-    policy: Policy, attention: str, ids: Sequence[int], positions: Tensor, cache: Cache, **known: Any
-) -> Tensor:
+def attend(policy: Policy, attention: str, ids: Sequence[int], positions: Tensor, cache: Cache, **known: Any) -> Tensor:
     """Last hidden states [T, D] of the tokens ``ids``.
 
     Args:

@@ -57,7 +57,7 @@ class Policy:
     adapter: "Adapter | None" = None
     """What sets it apart from other policies of the same model; None where the model's weights are its own."""
     head: Callable[[Tensor], Tensor] | None = field(default=None, init=False, repr=False)
-    """From float32 hidden states to logits, in place of the model's own head: `engine.prepacked` sets it for a while."""
+    """From float32 hidden states to logits, in place of the model's head: `engine.prepacked` sets it for a while."""
 
     @property
     def device(self) -> torch.device:

@@ -22,17 +22,19 @@ from engine.policy import Policy
 def prepacked(policy: Policy) -> Iterator[None]:
     """Inside, the policy's float32 products on a CPU are oneDNN's, and have no gradient.
 
-    They differ from the usual ones by rounding. On other devices, and where torch comes without oneDNN, nothing changes.
+    They differ from the usual ones by rounding. Its weights are not to change inside, nor to be copied. On other
+    devices, and where torch comes without oneDNN, nothing changes.
     """
     layers: list[Linear] = []
     head = policy.model.get_output_embeddings()
-    packs = policy.device.type == "cpu" and torch.backends.mkldnn.is_available() and type(head.weight) is Parameter
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    packs = onednn and policy.device.type == "cpu" and type(head.weight) is Parameter
     try:
         if packs:
             policy.head = _product(head.weight.float(), head.bias)
             layers = [] if policy.autocast else [m for m in policy.decoder().modules() if _is_plain(m)]
         for layer in layers:
-            layer.forward = _product(layer.weight, layer.bias)  # type: ignore[method-assign]
+            layer.__dict__["forward"] = _product(layer.weight, layer.bias)
         yield
     finally:
         policy.head = None
@@ -41,7 +43,7 @@ def prepacked(policy: Policy) -> Iterator[None]:
 
 
 def _is_plain(module: torch.nn.Module) -> bool:
-    """Is it a linear layer in float32, whole and here? A subclass may do more, and other types have their own kernels."""
+    """Is it a linear layer in float32, whole and here? A subclass may do more; other types have their own kernels."""
     return type(module) is Linear and type(module.weight) is Parameter and module.weight.dtype is torch.float32
 
 

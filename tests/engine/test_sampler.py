@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
-from engine.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, draw
+from engine.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, common, draw
 from engine.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.policy import Policy, Support
 from engine.sampler import Completion, Rollout, StopReason, annotate, chunk_mismatches, encode_trace, generate
@@ -347,6 +347,28 @@ class TestSharing:
         generate(policy, [prompt] * 6, range(6), max_new_tokens=1, batch_size=3)
         assert len(prompt) > MIN_SHARED
         assert sum(fed) == len(prompt) + 1  # the three that come later feed its last token again, once for all
+
+    def test_rollouts_are_computed_once_until_they_part(self, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+        fed = _count_fed(monkeypatch)
+        (alone,) = annotate(policy, encoded()[:1], [0], max_latent_tokens=4, explore=1.0, explore_prior=0.0)
+        once = sum(fed)
+        fed.clear()
+        together = annotate(policy, encoded()[:1] * 5, range(5), max_latent_tokens=4, explore=1.0, explore_prior=0.0)
+        assert sum(fed) == once
+        assert [_decisions(rollout) for rollout in together] == [_decisions(alone)] * 5
+
+    def test_the_tokens_a_probe_shares_with_its_line_are_fed_once(
+        self, policy: Policy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fed = _count_fed(monkeypatch)
+        trace = encoded()[1]
+        annotate(policy, [trace], [0], max_latent_tokens=4, explore=1.0, explore_prior=0.0)
+        pairs = list(zip(trace.lines, trace.gates, strict=True))
+        last = max(i for i, gate in enumerate(trace.gates) if gate)
+        probes = sum(len(gate) - 1 - common(gate[:-1], line) for line, gate in pairs if gate)
+        held = len(trace.prompt) + sum(map(len, trace.lines[:last]))
+        assert any(gate and common(gate[:-1], line) for line, gate in pairs)
+        assert sum(fed) == held + probes + common(trace.gates[last][:-1], trace.lines[last])
 
     def test_a_copied_beginning_gives_the_same_completion(self, policy: Policy) -> None:
         first, second = prompts()[0], prompts()[1]
