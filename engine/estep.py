@@ -81,9 +81,8 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> Upd
     clipped = settings.epochs > 1
     gradient = branch_gradient if settings.mode == "branch" else policy_gradient
     trees = [tree for group in groups for tree in gradient(group, context.recipe, clipped=clipped)]
-    with context.clock("train"):
-        for _ in range(settings.epochs):
-            update = trainer.update(trees, Clip(settings.clip, settings.clip) if clipped else None)
+    for _ in range(settings.epochs):
+        update = context.update(trainer, trees, Clip(settings.clip, settings.clip) if clipped else None)
     return update
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from engine import recipe
+from engine.memory import fewer_sequences
 from engine.passk import estimate
 from engine.sampler import Completion, generate
 from engine.stage import Context, State
@@ -63,8 +65,10 @@ def draw_and_judge(
         finished += 1
         context.tell(min(finished * context.ranks.size, len(asked)), len(asked), "samples")
 
-    with context.clock("sample"):
-        drawn = generate(
+    def drawn(settings: recipe.Recipe) -> list[Completion]:
+        nonlocal finished
+        finished = 0
+        return generate(
             context.policy,
             [prompts[problem.task_id] for problem, _ in mine],
             [seed(problem.suite, problem.task_id, number) for problem, number in mine],
@@ -72,12 +76,15 @@ def draw_and_judge(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             stop=[problem.stop for problem, _ in mine],
-            batch_size=context.recipe.compute.decode_batch,
+            batch_size=settings.compute.decode_batch,
             on_done=count,
             should_stop=context.should_stop,
         )
+
+    with context.clock("sample"):
+        ours = context.within_memory(drawn, fewer_sequences)
     context.attend()
-    completions = context.ranks.gather(drawn)
+    completions = context.ranks.gather(ours)
     context.costs.tokens_generated += sum(len(completion.ids) for completion in completions)
     judged = _judge(context, asked, completions)
     return [[next(judged) for _ in range(sampling.n)] for _ in problems]

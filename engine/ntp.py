@@ -64,8 +64,7 @@ def train(
     batches = plan_batches(sizes, budget.step_tokens, budget.tokens, context.seed(prefix, "order"))
     for number, batch in enumerate(batches[begin:], begin + 1):
         trainer.optimiser = settings().optimiser
-        with context.clock("train"):
-            update = trainer.update([trees[index] for index in batch])
+        update = context.update(trainer, [trees[index] for index in batch])
 
         def written(number: int = number) -> State:
             return {**place(), "trainer": trainer.state_dict(), "update": number}

@@ -166,9 +166,10 @@ class Policy:
                 by it alone. A query that may attend to nothing gives NaN: let padding attend to itself.
             cache: a transformers cache that holds the L - W earlier keys; None when L = W.
         """
-        if self.model.config._attn_implementation == "eager":  # adds its mask to the scores as a number
-            dtype = self.model.dtype
-            mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
+        # As the number that attention adds to its scores: each layer would else make, and keep, its own from the bools.
+        device = mask.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.model.dtype
+        mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
         output = self.decoder()(
             input_ids=input_ids,
             position_ids=position_ids,

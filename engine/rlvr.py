@@ -136,9 +136,8 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) 
     if not trees:
         return None
     update = None
-    with context.clock("train"):
-        for _ in range(settings.epochs):
-            update = trainer.update(trees, Clip(settings.clip_low, settings.clip_high) if clipped else None)
+    for _ in range(settings.epochs):
+        update = context.update(trainer, trees, Clip(settings.clip_low, settings.clip_high) if clipped else None)
     return update
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from engine import recipe
 from engine.branches import annotate_branches
 from engine.branchtrees import score_branches
 from engine.forest import Comments, LineEvents, grow, trunk
+from engine.memory import fewer_sequences
 from engine.packing import Target, Tree
 from engine.policy import Policy
 from engine.ra3 import Floats, Group, charges, decision_targets, line_logprob, malformed, returns
@@ -55,7 +57,7 @@ def roll_out(
     scored = score_branches if mode == "branch" else score_group
     with context.clock("score"):
         told = [
-            scored(actors.scorer, trace, encoded, group, context.recipe)
+            context.within_memory(partial(scored, actors.scorer, trace, encoded, group))
             for (trace, encoded), group in zip(pairs, groups, strict=True)
         ]
         if actors.reference is not actors.scorer:
@@ -96,19 +98,24 @@ def _draw(
     explore: float,
     mode: Literal["trajectory", "branch"],
 ) -> list[Rollout]:
-    ra3, compute = context.recipe.ra3, context.recipe.compute
+    ra3 = context.recipe.ra3
     knobs: dict[str, Any] = {
         "max_latent_tokens": ra3.max_latent_tokens,
         "explore": explore,
         "explore_prior": ra3.estep.explore_prior,
         "gate_temperature": ra3.estep.gate_temperature,
         "comment_temperature": ra3.estep.temperature,
-        "batch_size": compute.decode_batch,
         "should_stop": context.should_stop,
     }
-    if mode == "branch":
-        return annotate_branches(q, traces, seeds, trunk_tokens=compute.row_tokens, **knobs)
-    return annotate(q, traces, seeds, **knobs)
+
+    def drawn(settings: recipe.Recipe) -> list[Rollout]:
+        compute = settings.compute
+        if mode == "branch":
+            knobs["trunk_tokens"] = compute.row_tokens
+            return annotate_branches(q, traces, seeds, batch_size=compute.decode_batch, **knobs)
+        return annotate(q, traces, seeds, batch_size=compute.decode_batch, **knobs)
+
+    return context.within_memory(drawn, fewer_sequences)
 
 
 def score_group(

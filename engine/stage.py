@@ -7,21 +7,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from accelerate import Accelerator
 
 from engine.control import Control
+from engine.memory import Squeeze, narrower, within_memory
 from engine.packing import Tree
 from engine.policy import Policy
 from engine.progress import Listener, Progress
 from engine.ranks import Ranks
-from engine.recipe import Optimiser, Recipe
+from engine.recipe import Compute, Optimiser, Recipe
 from engine.sampler import EncodedTrace
 from engine.store import Writer
 from engine.traces import Trace
-from engine.trainer import Trainer, Update, score
+from engine.trainer import Clip, Trainer, Update, score
 from sandbox import Sandbox
 
 MAX_SKIPPED = 5
@@ -30,6 +32,7 @@ MAX_SKIPPED = 5
 TELL_SECONDS = 1.0
 """Between two notes of progress in the store."""
 
+ResultT = TypeVar("ResultT")
 State = dict[str, Any]
 """What a stage needs, beside the policy's weights, to go on where it was; made of tensors and plain values."""
 
@@ -140,9 +143,40 @@ class Context:
         """What updates ``policy`` in this run."""
         return Trainer(policy, optimiser, self.recipe.compute, self.accelerator, self.ranks)
 
+    def update(self, trainer: Trainer, trees: Sequence[Tree], clip: Clip | None = None) -> Update:
+        """*Collective.* An update by ``trainer``, in smaller batches where memory runs out."""
+
+        def attempt(recipe: Recipe) -> Update:
+            trainer.compute = recipe.compute
+            return trainer.update(trees, clip)
+
+        longest = max(len(tree.ids) for tree in trees)
+        with self.clock("train"):
+            return self.within_memory(attempt, partial(narrower, least=longest))
+
     def score(self, policy: Policy, trees: Sequence[Tree]) -> list[list[float]]:
         """*Collective.* Log-probabilities of each tree's targets, in nats, each rank computing its share."""
-        return self.ranks.gather(score(policy, self.ranks.share(trees), self.recipe.compute))
+        mine = self.ranks.share(trees)
+        return self.ranks.gather(self.within_memory(lambda recipe: score(policy, mine, recipe.compute)))
+
+    def within_memory(self, work: Callable[[Recipe], ResultT], squeeze: Squeeze = narrower) -> ResultT:
+        """What ``work`` gives with the recipe, or with one of smaller batches where memory runs out.
+
+        Those are kept for the rest of the run, and told of. Ranks cut their shares from the same batches, so that one
+        of several does not make its own smaller.
+
+        Raises:
+            EnvironmentFault: memory runs out with the smallest batches, or in one of several ranks.
+        """
+        less = squeeze if self.ranks.size == 1 else _never
+        return within_memory(lambda compute: work(self._with(compute)), self.recipe.compute, less, self._make_do)
+
+    def _with(self, compute: Compute) -> Recipe:
+        return self.recipe.model_copy(update={"compute": compute})
+
+    def _make_do(self, compute: Compute, why: str) -> None:
+        self.recipe = self._with(compute)
+        self.warn("memory", why)
 
     @contextmanager
     def clock(self, work: str) -> Iterator[None]:
@@ -224,6 +258,10 @@ class Context:
                 f"the gradient was not finite {MAX_SKIPPED} times in a row; the last checkpoint is from before them: "
                 f"lower the learning rate by `ra3 set {self.run} KEY=VALUE`, then `ra3 run --resume {self.run}`"
             )
+
+
+def _never(_: Compute) -> None:
+    """No smaller batches."""
 
 
 def shuffled(count: int, seed: int) -> Iterator[int]:

@@ -78,7 +78,8 @@ class Trainer:
         self._policy = policy
         self.optimiser = optimiser
         """Settings of the coming updates; its rates may be changed between two of them."""
-        self._compute = compute
+        self.compute = compute
+        """How trees are packed; may be changed between updates."""
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
         self._updates = 0
@@ -91,6 +92,7 @@ class Trainer:
             lr=optimiser.learning_rate,
             betas=(optimiser.beta1, optimiser.beta2),
             weight_decay=optimiser.weight_decay,
+            fused=True,  # no copies of the weights while it works: a step never fails halfway for want of memory
         )
         self._adam = accelerator.prepare(adam)
 
@@ -100,8 +102,9 @@ class Trainer:
         A gradient that is not finite leaves weights and optimiser as they are, and the result says so.
         """
         rate = self._set_learning_rate()
+        self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
         total = sum(len(tree.targets) for tree in trees)
-        mine = self._ranks.share(micro_batches(trees, self._compute))
+        mine = self._ranks.share(micro_batches(trees, self.compute))
         with recomputing(self._policy.model):
             told = self._ranks.gather([self._backward(collate(rows), total, clip) for rows in mine])
         return Update(
