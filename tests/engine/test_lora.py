@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from engine import checkpoints
+from engine import checkpoints, places
 from engine.errors import UsageFault
 from engine.lora import Adapter
 from engine.ntp import bare
@@ -150,7 +150,7 @@ def result(recipe: Recipe, home: Path, *deaths: Dies) -> tuple[str, dict[str, ob
             execute(home, [run], death)
     (outcome,) = execute(home, [run], Silent())
     assert outcome.status == "done", outcome.error
-    found = checkpoints.newest(home / run / "checkpoints")
+    found = places.newest(home / run / "checkpoints")
     assert found is not None
     reader = Reader(home)
     keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
