@@ -8,7 +8,6 @@ the judges alone, in which they meet once; the candidates have no other neighbou
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import select
 import socket
@@ -103,9 +102,10 @@ class DockerCell(Cell):
             self.close()
             raise
 
-    def begin(self, listen: bool) -> None:
+    def begin(self, listen: bool, core: int) -> None:
         """Configure the fork server; `hello` completes it."""
-        self.send({"kind": "container", "link": "/link/socket", "listen": listen, "oom_files": list(_OOM_FILES)})
+        link = {"link": "/link/socket", "listen": listen}
+        self.send({"kind": "container", **link, "core": core, "oom_files": list(_OOM_FILES)})
 
     def fileno(self) -> int:
         """The attached socket."""
@@ -206,7 +206,7 @@ def _container(client: docker.APIClient, folder: str, listen: bool) -> dict[str,
     }
 
 
-def _open_on(host: str) -> Pair:
+def _open_on(host: str, core: int) -> Pair:
     """A pair on one engine; raises CellLost."""
     from docker.errors import DockerException  # noqa: PLC0415
 
@@ -220,7 +220,7 @@ def _open_on(host: str) -> Pair:
         for listen in (True, False):
             cells.append(DockerCell(client, folder, listen))
         for cell, listen in zip(cells, (True, False), strict=True):
-            cell.begin(listen)
+            cell.begin(listen, core)
         judges, candidates = cells
         return paired(candidates, judges, lambda: _remove(client, folder))
     except (DockerException, OSError, CellLost) as error:
@@ -262,17 +262,16 @@ def _remove(client: docker.APIClient, folder: str) -> None:
     client.close()
 
 
-def opener() -> Callable[[], Pair]:
-    """What opens a pair on the next engine in turn, and on the ones after where that one fails."""
+def opener() -> Callable[[int], Pair]:
+    """What opens a pair, neighbouring cores on different engines; where an engine fails, on the ones after it."""
     engines = hosts()
-    turn = itertools.cycle(range(len(engines)))
 
-    def open_pair() -> Pair:
-        first = next(turn)
+    def open_pair(core: int) -> Pair:
+        core, first = divmod(core, len(engines))
         failures = []
         for host in engines[first:] + engines[:first]:
             try:
-                return _open_on(host)
+                return _open_on(host, core)
             except CellLost as error:
                 failures.append(str(error))
         raise CellLost("; ".join(failures))

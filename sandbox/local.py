@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "PYTHONNODEBUGRANGES": "1",  # smaller code, so cheaper forks
     "PYTHONUTF8": "1",
     "LC_ALL": "C.UTF-8",
+    "LD_BIND_NOW": "1",  # else every child looks up the same symbols again
     "HOME": "/tmp",  # noqa: S108  # the cell's own
     "PATH": "/usr/bin:/bin",
 }
@@ -34,7 +35,7 @@ class LocalCell(Cell):
     required = REQUIRED
     """The layers without which the cell is not to be used."""
 
-    def __init__(self, link: socket.socket) -> None:
+    def __init__(self, link: socket.socket, core: int) -> None:
         super().__init__()
         self.account = _open_account_if_allowed()
         self._process = subprocess.Popen(
@@ -49,7 +50,7 @@ class LocalCell(Cell):
             raise CellLost("the cell was started without pipes")
         self._to, self._from = self._process.stdin, self._process.stdout
         try:
-            self._begin(link)
+            self._begin(link, core)
         except (CellLost, OSError):
             self.close()
             raise
@@ -58,13 +59,13 @@ class LocalCell(Cell):
     def configuration(self) -> dict[str, Any]:
         """What the cell is to become."""
 
-    def _begin(self, link: socket.socket) -> None:
+    def _begin(self, link: socket.socket, core: int) -> None:
         """Into its account first, so that nothing it starts can be outside."""
         oom_files = []
         if self.account is not None:
             self.account.add(self._process.pid)
             oom_files.append(self.account.oom_file)
-        self.send({"link": link.fileno(), "oom_files": oom_files, **self.configuration()})
+        self.send({"link": link.fileno(), "core": core, "oom_files": oom_files, **self.configuration()})
 
     @property
     def accounts_memory(self) -> bool:
@@ -110,14 +111,14 @@ def _open_account_if_allowed() -> Account | None:
         return None
 
 
-def open_linked(kind: type[LocalCell]) -> Pair:
-    """A pair of cells of one kind; raises CellLost or OSError."""
+def open_linked(kind: type[LocalCell], core: int) -> Pair:
+    """A pair of cells of one kind, both on one core; raises CellLost or OSError."""
     ours, theirs = socket.socketpair()
     cells: list[LocalCell] = []
     with ours, theirs:
         try:
             for link in (ours, theirs):
-                cells.append(kind(link))
+                cells.append(kind(link, core))
             return paired(cells[0], cells[1], lambda: None, kind.required)
         except (CellLost, OSError):
             for cell in cells:

@@ -42,6 +42,6 @@ def readable_paths() -> dict[str, Any]:
     return {"readable": readable, "links": links}
 
 
-def open_pair() -> Pair:
+def open_pair(core: int) -> Pair:
     """A pair of cells in namespaces; raises CellLost or OSError."""
-    return open_linked(NamespaceCell)
+    return open_linked(NamespaceCell, core)

@@ -20,14 +20,12 @@ from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
 _ISOLATING: tuple[Backend, ...] = ("namespaces", "docker")
-OPENERS: dict[Backend, Callable[[], Callable[[], Pair]]] = {
+OPENERS: dict[Backend, Callable[[], Callable[[int], Pair]]] = {
     "namespaces": lambda: namespaces.open_pair,
     "docker": docker_engine.opener,
     "process": lambda: process.open_pair,
 }
-"""What makes the opener of a backend's pairs of cells."""
-PER_CORE = 2
-"""Workers a core: candidate and judge of one worker take turns, and one alone would leave the core idle in between."""
+"""What makes the opener of a backend's pairs of cells, which takes the number of the core that they are to share."""
 AHEAD = 4
 """Jobs in hand per worker: enough that none waits for the caller, few enough that thousands cost no memory."""
 
@@ -51,9 +49,9 @@ class _Ticket:
 class Sandbox:
     """A pool of workers. Use as a context manager; all of it may be used from several threads."""
 
-    def __init__(self, backend: str, open_pair: Callable[[], Pair], workers: int) -> None:
+    def __init__(self, backend: str, open_pair: Callable[[int], Pair], workers: int) -> None:
         self.backend = backend
-        self._workers = [Worker(backend, open_pair) for _ in range(workers)]
+        self._workers = [Worker(backend, open_pair, core=os.getpid() + place) for place in range(workers)]
         self._workers[0].start()
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
@@ -203,12 +201,12 @@ async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
 def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandbox:
     """A sandbox on the named backend; ``auto`` takes the first that works here and isolates.
 
-    Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is two a core by default.
+    Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is one a core by default.
     """
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:
-            return Sandbox(name, OPENERS[name](), workers or PER_CORE * (os.cpu_count() or 1))
+            return Sandbox(name, OPENERS[name](), workers or os.cpu_count() or 1)
         except (CellLost, OSError) as error:
             failures.append(f"{name}: {error}")
     mend = "`ra3 sandbox check` tries every backend and says what each needs"

@@ -22,11 +22,11 @@ class ProcessCell(LocalCell):
 
     required = frozenset({"unprivileged user", "no new privileges", "seccomp"})
 
-    def __init__(self, link: socket.socket) -> None:
+    def __init__(self, link: socket.socket, core: int) -> None:
         if os.geteuid() == 0:
             raise CellLost("candidates would run as root, over all of this machine: run as a plain user")
         self.folder = Path(tempfile.mkdtemp(prefix="ra3-cell-"))
-        super().__init__(link)
+        super().__init__(link, core)
 
     def configuration(self) -> dict[str, object]:
         """Its scratch folder is all that is its own."""
@@ -39,6 +39,6 @@ class ProcessCell(LocalCell):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def open_pair() -> Pair:
+def open_pair(core: int) -> Pair:
     """A pair of ordinary processes; raises CellLost or OSError."""
-    return open_linked(ProcessCell)
+    return open_linked(ProcessCell, core)

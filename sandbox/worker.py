@@ -30,8 +30,8 @@ REPORT_S = 30.0
 class Worker:
     """Judges one job after the other; starts its cells when it needs them and replaces them when they fail."""
 
-    def __init__(self, backend: str, open_pair: Callable[[], Pair]) -> None:
-        self._backend, self._open_pair = backend, open_pair
+    def __init__(self, backend: str, open_pair: Callable[[int], Pair], core: int) -> None:
+        self._backend, self._open_pair, self._core = backend, open_pair, core
         self._pair: Pair | None = None
         self._task = self._memory_mb = self._jobs = 0
         self._soiled = False
@@ -39,7 +39,7 @@ class Worker:
     def start(self) -> None:
         """Open the cells now; raises CellLost or OSError where the backend does not work."""
         if self._pair is None:
-            self._pair = self._open_pair()
+            self._pair = self._open_pair(self._core)
             self._memory_mb = self._jobs = 0
             self._soiled = False
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import resource
-import signal
 from typing import Any
-
-from . import kernel
 
 HIGHEST_FD = 1 << 16
 
@@ -43,21 +39,8 @@ def limit(limits: dict[str, Any]) -> None:
         resource.setrlimit(what, (value, value))
 
 
-def volunteer_for_oom(proc: int | None) -> None:
-    """Let the kernel, out of memory, end this process before the fork server."""
-    if proc is None:
-        return
-    with contextlib.suppress(OSError):  # without it the fork server may die too, which is seen and told
-        fd = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
-        os.write(fd, b"1000")
-        os.close(fd)
-
-
-def confine(limits: dict[str, Any], proc: int | None, wanted: dict[int, int]) -> None:
-    """All of it, in the one order that works; the system-call filter is inherited from the fork server."""
+def confine(limits: dict[str, Any], wanted: dict[int, int]) -> None:
+    """All of it, in the one order that works; what else binds it is inherited from the fork server."""
     os.setsid()
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its own /proc files are its own again
-    volunteer_for_oom(proc)
     keep_only(wanted)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     limit(limits)

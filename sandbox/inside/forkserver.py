@@ -32,6 +32,7 @@ CHANNEL = 3
 NOTE = 4
 """The descriptor number on which a judge reports."""
 LINK_WAIT_S = 30.0
+_FIRST_TO_GO, _IN_TURN = b"1000", b"0"
 _TASK_ID = struct.Struct(">Q")
 
 
@@ -61,6 +62,7 @@ class ForkServer:
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._is_init = os.getpid() == 1
+        self._oom_order: int | None = None
 
     def serve(self) -> None:
         """Say which layers hold, then do one task after the other."""
@@ -77,7 +79,8 @@ class ForkServer:
     def _settle(self) -> list[str]:
         """Make the process a fork server, bound like what it will fork; the layers that hold."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # as init it cannot be interrupted then
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        self._oom_order = _open_oom_order(self._cell.proc)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # nor are those we fork: their /proc files are root's
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         for name in PRELOADED:
             importlib.import_module(name)
@@ -151,9 +154,11 @@ class ForkServer:
         err, err_end = os.pipe()
         oom_before = self._oom_kills()
         started = time.monotonic()
+        self._volunteer(_FIRST_TO_GO)
         pid = os.fork()
         if pid == 0:
             self._be_child(limits, {0: stdin, 1: out_end, 2: err_end} | given, body)
+        self._volunteer(_IN_TURN)
         for fd in (stdin, out_end, err_end):
             os.close(fd)
         read = {"stdout": out, "stderr": err} | notes
@@ -164,7 +169,7 @@ class ForkServer:
     def _be_child(self, limits: dict[str, Any], wanted: dict[int, int], body: Callable[[], None]) -> None:
         """The child's whole life; whatever escapes it ends with exit status 70."""
         try:
-            child.confine(limits, self._cell.proc, wanted)
+            child.confine(limits, wanted)
             if not self._is_init:
                 seccomp.install(seccomp.no_signals(os.uname().machine))
             body()
@@ -175,6 +180,14 @@ class ForkServer:
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(70)
+
+    def _volunteer(self, order: bytes) -> None:
+        """Say which of the processes forked from now on, and we, the kernel ends first when memory runs out.
+
+        A child inherits it, so it is told for the length of a fork: that touches no page of the child's.
+        """
+        if self._oom_order is not None:
+            os.write(self._oom_order, order)
 
     def _see_to_end(self, forked: Child, limits: dict[str, Any], task_id: int) -> tuple[dict[str, Any], bool]:
         watch = Watch(forked, limits, self._cell.control_in, task_id, self._cell.proc)
@@ -196,6 +209,15 @@ class ForkServer:
             return 0
         fields = os.pread(self._cell.oom_file, 1000, 0).split()
         return int(fields[fields.index(b"oom_kill") + 1]) if b"oom_kill" in fields else 0
+
+
+def _open_oom_order(proc: int | None) -> int | None:
+    """Where the order is told; without it the fork server may be ended with its child, which is seen and told."""
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # a change of user took our own /proc files from us
+    try:
+        return None if proc is None else os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
+    except OSError:
+        return None
 
 
 def _cap(stream: str, limits: dict[str, Any]) -> int:

@@ -20,6 +20,7 @@ def main() -> None:
     if frame is None:
         return
     config = json.loads(frame)
+    _settle_on(config["core"])
     os.dup2(0, _CONTROL_IN, inheritable=False)
     os.dup2(1, _CONTROL_OUT, inheritable=False)
     try:
@@ -53,6 +54,12 @@ def _serve(config: dict[str, Any]) -> None:
         count_processes=config["kind"] == "namespaces",
     )
     forkserver.ForkServer(cell).serve()
+
+
+def _settle_on(number: int) -> None:
+    """Stay on one core: the two cells of a worker take turns, and to wake the other on the same one costs least."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def _keep_open(paths: list[str]) -> int | None:
