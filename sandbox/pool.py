@@ -26,8 +26,9 @@ OPENERS: dict[Backend, Callable[[], Callable[[int], Pair]]] = {
     "process": lambda: process.open_pair,
 }
 """What makes the opener of a backend's pairs of cells, which takes the number of the core that they are to share."""
-AHEAD = 4
-"""Jobs in hand per worker: enough that none waits for the caller, few enough that thousands cost no memory."""
+AHEAD = 16
+"""Jobs in hand per worker: enough that the others go on while the results wait for one that takes long, few enough that
+thousands cost no memory."""
 
 
 class _Ticket:

@@ -91,8 +91,14 @@ def _serve(task: dict[str, Any], channel: int) -> None:
         _send(channel, _describe(error))
         return
     _send(channel, {"ready": True})
+    answer_calls(namespace, channel)
+
+
+def answer_calls(namespace: dict[str, Any], channel: int) -> None:
+    """Answer what is asked of the program's globals, until nobody asks any more."""
     known = _Globals(namespace)
-    while (payload := frames.read_frame(channel, frames.CONTROL_LIMIT)) is not None:
+    requests = frames.FrameReader(channel, frames.CONTROL_LIMIT)
+    while (payload := requests.read()) is not None:
         answer = known.answer(payload)
         with contextlib.suppress(Exception):
             sys.stdout.flush()

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import candidate, child, frames, judge, kernel, layers, scratch, seccomp
+from . import candidate, child, frames, judge, kernel, layers, rehearsal, scratch, seccomp
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")
@@ -86,6 +86,9 @@ class ForkServer:
             importlib.import_module(name)
         held = layers.before_filter()
         held += layers.bind()  # once, for ourselves and all we fork: the kernel compiles the filter each time
+        rehearsal.rehearse()
+        gc.collect()
+        kernel.give_back_memory()
         gc.disable()  # a child that collected would touch, and so copy, every page of ours
         gc.freeze()
         if self._cell.landlocked:

@@ -45,6 +45,23 @@ def read_frame(fd: int, limit: int) -> bytes | None:
     return read_exactly(fd, size)
 
 
+class FrameReader:
+    """Payloads from a blocking descriptor, each with one system call where it is small."""
+
+    def __init__(self, fd: int, limit: int) -> None:
+        self._fd = fd
+        self._buffer = FrameBuffer(limit)
+
+    def read(self) -> bytes | None:
+        """The next payload, or None at the end of the stream; raises FrameError when it is over the limit."""
+        while (payload := self._buffer.pop()) is None:
+            chunk = os.read(self._fd, 1 << 14)
+            if not chunk:
+                return None
+            self._buffer.feed(chunk)
+        return payload
+
+
 class FrameBuffer:
     """Collects bytes as they come from a non-blocking stream and cuts them into payloads."""
 

@@ -29,6 +29,7 @@ class Line:
 
     def __init__(self, channel: int) -> None:
         self._channel = channel
+        self._reader = frames.FrameReader(channel, frames.ANSWER_LIMIT)
         self.ending: dict[str, Any] | None = None
         """Why no further answer comes: its key is ``gone``, ``exit``, ``syntax``, ``raised`` or ``forged``."""
         self.raised: BaseException | None = None
@@ -76,7 +77,7 @@ class Line:
         """The next message; raises CandidateGone at the end of the channel or where there is no sense in it."""
         began = time.monotonic()
         try:
-            payload = frames.read_frame(self._channel, frames.ANSWER_LIMIT)
+            payload = self._reader.read()
             if payload is not None:
                 message = values.parse(payload)
                 if isinstance(message, dict):

@@ -81,6 +81,12 @@ def prctl(option: int, argument: int | ctypes.c_void_p, second: object = 0) -> N
     _check(_LIBC.prctl(option, argument, second, 0, 0), f"prctl {option}")
 
 
+def give_back_memory() -> None:
+    """Return what is free of the heap, as far as the C library can: the fewer pages, the cheaper a fork."""
+    if hasattr(_LIBC, "malloc_trim"):  # musl's has none
+        _LIBC.malloc_trim(0)
+
+
 def drop_capabilities() -> None:
     """Empty every capability set, the bounding set first, so that nothing executed later can gain one."""
     for capability in range(_LAST_CAPABILITY + 1):

@@ -18,6 +18,9 @@ MAX_DEPTH = 200
 PLAIN_INT = 1 << 62
 """Integers below this travel as JSON numbers, larger ones in hexadecimal, which is linear to read and write."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder()
+
 Wire = Any
 """A tree that ``json.dumps`` takes."""
 
@@ -125,7 +128,7 @@ def _tell(value: Any, depth: int) -> Wire:
 
 def dumps(tree: Wire) -> bytes:
     """A tree as JSON bytes."""
-    return json.dumps(tree, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(tree).encode("ascii")
 
 
 def to_wire(value: Any) -> Wire:
@@ -198,6 +201,6 @@ def from_wire(tree: Wire, resolve: Resolve = _as_it_is) -> Any:
 def parse(payload: bytes) -> Any:
     """JSON bytes to a tree, with nothing of the tags read yet; raises WireError."""
     try:
-        return json.loads(payload)
+        return _DECODER.decode(payload.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {type(error).__name__}") from error
