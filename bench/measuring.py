@@ -68,9 +68,10 @@ def told(name: str, figure: Figure) -> str:
     return f"{name:40}{figure.tokens:7}{times}{rates}{figure.peak_mb:9.0f}{figure.load:6.1f}"
 
 
-def compare(ours: Figure, theirs: Figure, title: str, aim: float) -> str:
-    """One line of ratios."""
+def compare(ours: Figure, theirs: Figure, title: str, aim: float | None) -> str:
+    """One line of ratios, beside the one aimed at."""
     wall = ours.tokens / ours.seconds / (theirs.tokens / theirs.seconds)
     cpu = ours.tokens / ours.cpu_seconds / (theirs.tokens / theirs.cpu_seconds)
     memory = ours.peak_mb / theirs.peak_mb
-    return f"{title}: {wall:.1f} times (by CPU time {cpu:.1f}; aim {aim:g}), peak memory {memory:.2f} times"
+    aimed = "" if aim is None else f"; aim {aim:g}"
+    return f"{title}: {wall:.1f} times (by CPU time {cpu:.1f}{aimed}), peak memory {memory:.2f} times"
