@@ -47,7 +47,7 @@ def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_
     Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
     """
     explore = context.recipe.ra3.mstep.explore
-    groups = roll_out(context, actors, part, count, explore, ("annotate", round_), "trajectory")
+    groups = roll_out(context, actors, context.traces, part, count, explore, ("annotate", round_), "trajectory")
     settings = context.recipe.ra3.mstep
     return [group.keep_best(settings.samples) if settings.select == "best" else group for group in groups]
 
@@ -61,7 +61,7 @@ def _resampled(
     """
     settings = context.recipe.ra3
     mode = settings.estep.mode
-    groups = roll_out(context, actors, part, count, settings.estep.explore, ("annotate", round_), mode)
+    groups = roll_out(context, actors, context.traces, part, count, settings.estep.explore, ("annotate", round_), mode)
     kept = []
     for index, group in zip(part, groups, strict=True):
         worth = group.returns if mode == "branch" else group.rewards

@@ -14,6 +14,7 @@ class Bystander(Writer):
     def __init__(self, run: str) -> None:
         self.run = run
         self.step = 0
+        self.seconds = 0.0
 
     def __enter__(self) -> Self:
         return self

@@ -33,6 +33,12 @@ class Costs:
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds by kind of work: sample, score, train, judge, measure, log, save."""
 
+    def metrics(self) -> dict[str, float]:
+        """By the names they have in the store."""
+        counts = {name: float(getattr(self, name)) for name in ("tokens_trained", "tokens_generated", "flops")}
+        told = {f"cost/{name}": value for name, value in counts.items()} | {"memory/peak_mb": self.peak_mb}
+        return told | {f"seconds/{work}": spent for work, spent in self.seconds.items()}
+
     @property
     def spent(self) -> float:
         """Seconds it took to train; measuring, which is the same for every arm, is left out."""

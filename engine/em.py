@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine.annotation import Chosen, choose
 from engine.estep import expectation
 from engine.forest import imitate
-from engine.ntp import measure_held_out, train
+from engine.heldout import measure_held_out, measure_latents
+from engine.ntp import train
 from engine.rollouts import Actors
 from engine.stage import Context, State
 
@@ -16,7 +17,7 @@ def run(context: Context, state: State | None) -> None:
     Without an M-step (``ra3.mstep.tokens = 0``) the policy is the last E-step's q.
     """
     if state is None:
-        measure_held_out(context)
+        _measure(context, 0)
     first = state["round"] if state else 0
     for round_ in range(first, context.recipe.ra3.rounds):
         if context.recipe.ra3.mstep.tokens == 0:
@@ -28,7 +29,13 @@ def run(context: Context, state: State | None) -> None:
         else:
             maximisation(context, round_, state["chosen"], state)
         state = None
-        measure_held_out(context)
+        _measure(context, round_ + 1)
+
+
+def _measure(context: Context, rounds: int) -> None:
+    """Measure the policy as it is after so many rounds."""
+    measure_held_out(context)
+    measure_latents(context, rounds)
 
 
 def _find_latents(context: Context, round_: int, state: State | None) -> Chosen:

@@ -32,7 +32,8 @@ def expectation(context: Context, round_: int, state: State | None) -> Actors:
         explore = settings.explore * settings.explore_decay ** (number - 1)
         label = ("estep", round_, number)
         trainer.optimiser = context.recipe.ra3.estep.optimiser
-        groups = roll_out(context, actors, batch, context.recipe.ra3.group_size, explore, label, settings.mode)
+        size = context.recipe.ra3.group_size
+        groups = roll_out(context, actors, context.traces, batch, size, explore, label, settings.mode)
         update = _improve(context, trainer, groups)
         if settings.scorer != "frozen":
             follow(actors.reference, actors.q, settings.ema_decay)

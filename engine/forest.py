@@ -108,6 +108,11 @@ def imitate(trace: EncodedTrace, comments: Comments) -> Tree:
     return tree
 
 
+def bare(trace: EncodedTrace) -> Tree:
+    """The tree of a trace without latents, every token of its lines a target."""
+    return imitate(trace, [None] * len(trace.lines))
+
+
 def singles(pieces: Iterable[Piece], label: str) -> list[Target]:
     """A target a piece."""
     return [Target((piece,), label) for piece in pieces]

@@ -7,21 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine import recipe
-from engine.forest import imitate
-from engine.packing import Tree
+from engine.forest import bare
 from engine.ra3 import Floats, Group
 from engine.rollouts import Actors, roll_out
-from engine.sampler import EncodedTrace
 from engine.stage import Context
 
 
-def bare(trace: EncodedTrace) -> Tree:
-    """The tree of a trace without latents, every token of its lines a target."""
-    return imitate(trace, [None] * len(trace.lines))
-
-
 def measure_held_out(context: Context) -> None:
-    """Record ``held_out/loss``, nats a token of held-out lines without latents, and ``held_out/perplexity``, its exp."""
+    """*Collective.* Record ``held_out/loss``, nats a token of held-out lines without latents, and its perplexity."""
     if not context.held_out:
         return
     with context.measuring():
@@ -32,7 +25,7 @@ def measure_held_out(context: Context) -> None:
 
 
 def measure_latents(context: Context, *done: object) -> None:
-    """Record `perplexities` of held-out traces: the policy draws the latents, and judges the lines behind them.
+    """*Collective.* Record `perplexities` of held-out traces: the policy draws the latents, and judges the lines.
 
     The gate is as while annotating, ``ra3.mstep.explore`` of it held open. ``done`` tells the draws apart.
     """
@@ -58,10 +51,10 @@ def measure_latents(context: Context, *done: object) -> None:
 def perplexities(groups: Sequence[Group], settings: recipe.Ra3) -> dict[str, float]:
     """Perplexities a token of code, that a new line starts being given; comments are not counted as tokens.
 
-    ``bare``: without latents. ``latents``: by the likelihood of the code whatever the latents, the mean over the
-    rollouts of a trace of exp(sum of the lines' log-likelihoods), an estimate that with more rollouts rises to it.
-    ``mean``: by the mean of those sums, the bound without its charges. ``best``: by the best rollout of each trace, chosen
-    in sight of the code.
+    ``bare``: without latents. ``latents``: by the likelihood of the code whatever the latents, estimated by the mean
+    over the rollouts of a trace of exp(sum of the lines' log-likelihoods); few rollouts tell it too high on average.
+    ``mean``: by the mean of those sums, the bound without its charges. ``best``: by the best rollout of each trace,
+    chosen in sight of the code.
     """
     tokens = sum(sum(map(len, group.encoded.lines)) for group in groups)
     totals = [_totals(group, group.line_logprobs, settings) for group in groups]

@@ -7,14 +7,9 @@ from collections.abc import Callable, Sequence
 from engine import recipe
 from engine.comments import find_comments
 from engine.forest import imitate
+from engine.heldout import measure_held_out
 from engine.packing import Tree
-from engine.sampler import EncodedTrace
 from engine.stage import Context, State, plan_batches
-
-
-def bare(trace: EncodedTrace) -> Tree:
-    """The tree of a trace without latents, every token of its lines a target."""
-    return imitate(trace, [None] * len(trace.lines))
 
 
 def run(context: Context, state: State | None) -> None:
@@ -72,13 +67,3 @@ def train(
         losses = {f"{prefix}/loss_{label}": -mean for label, mean in update.mean_logprob.items()}
         context.finish_update(update, {"loss": update.loss} | losses, written)
         context.tell(number, len(batches), "updates", f"loss {update.loss:.3f}")
-
-
-def measure_held_out(context: Context) -> None:
-    """Record ``held_out/loss``: mean negative log-likelihood a token, in nats, of held-out lines without latents."""
-    if not context.held_out:
-        return
-    with context.clock("score"):
-        scores = context.score(context.policy, [bare(encoded) for _, encoded in context.held_out])
-    values = [value for tree in scores for value in tree]
-    context.writer.metrics({"held_out/loss": -sum(values) / len(values)})

@@ -308,7 +308,7 @@ class _Engine:
     def _save(self, context: Context, state: State | None, *, asked: bool = False) -> Path:
         kind = self._stages[context.position]
         context.record_stage(kind, status="running")
-        costs = asdict(context.costs)
+        costs = asdict(context.costs if state is None else context.kept)
         place = Place(context.step, context.position, kind, state is None, context.after, costs)
         folder, keep = self._folder / "checkpoints", self._recipe.checkpoints.keep
         path = self._ranks.from_first(

@@ -211,6 +211,8 @@ class Ra3(Section):
     """H, lines a return looks ahead; the rest of the trace when absent."""
     group_size: int = Field(4, ge=2)
     """G, rollouts of a trace, whose leave-one-out mean is the baseline."""
+    held_out_rollouts: int = Field(4, ge=0)
+    """Annotations of each held-out trace by which a round's policy is measured with latents; 0: it is not."""
     estep: Estep = Estep()
     """Finding the latents."""
     mstep: Mstep = Mstep()

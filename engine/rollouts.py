@@ -36,22 +36,23 @@ class Actors(NamedTuple):
 def roll_out(
     context: Context,
     actors: Actors,
+    traces: Sequence[tuple[Trace, EncodedTrace]],
     indices: Sequence[int],
     group_size: int,
     explore: float,
     label: Sequence[object],
     mode: Literal["trajectory", "branch"],
 ) -> list[Group]:
-    """*Collective.* Annotate the traces at ``indices``, ``group_size`` times each, and score them.
+    """*Collective.* Annotate those of ``traces`` at ``indices``, ``group_size`` times each, and score them.
 
     Each rank does so for its share of the traces. Seeds follow the trace, so that the draws are the same on any rank.
     """
     mine = context.ranks.share(indices)
-    pairs = [context.traces[index] for index in mine]
+    pairs = [traces[index] for index in mine]
     seeds = [context.seed(*label, index, g) for index in mine for g in range(group_size)]
-    traces = [encoded for _, encoded in pairs for _ in range(group_size)]
+    asked = [encoded for _, encoded in pairs for _ in range(group_size)]
     with context.clock("sample"):
-        rollouts = _draw(context, actors.q, traces, seeds, explore, mode)
+        rollouts = _draw(context, actors.q, asked, seeds, explore, mode)
     context.attend()
     groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
     scored = score_branches if mode == "branch" else score_group

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, "group" TEXT NOT NULL, name TEXT NOT NULL, arm TEXT NOT NULL, status TEXT NOT NULL,
@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS stages (
     run TEXT NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, status TEXT NOT NULL,
     first_step INTEGER, last_step INTEGER, started REAL, ended REAL, seconds REAL NOT NULL DEFAULT 0,
     tokens_trained INTEGER NOT NULL DEFAULT 0, tokens_generated INTEGER NOT NULL DEFAULT 0, checkpoint TEXT,
+    flops REAL NOT NULL DEFAULT 0, peak_mb REAL, work TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (run, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS phases (
     run TEXT NOT NULL, first_step INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL,
@@ -66,7 +67,12 @@ ADDED = {
         "ALTER TABLE runs ADD COLUMN parent TEXT",
         "ALTER TABLE runs ADD COLUMN parent_step INTEGER",
         "ALTER TABLE controls ADD COLUMN step INTEGER",
-    )
+    ),
+    3: (
+        "ALTER TABLE stages ADD COLUMN flops REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE stages ADD COLUMN peak_mb REAL",
+        "ALTER TABLE stages ADD COLUMN work TEXT NOT NULL DEFAULT '{}'",
+    ),
 }
 """What each version added to the one before it."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from engine.control import Control
+from engine.costs import Costs, Meter, forget_peak, peak_mb
 from engine.memory import Squeeze, narrower, within_memory
 from engine.packing import Tree
 from engine.policy import Policy
@@ -46,20 +48,6 @@ class Diverged(RuntimeError):
 
 
 @dataclass
-class Costs:
-    """What a stage has used so far."""
-
-    tokens_trained: int = 0
-    """Tokens that went through a forward and a backward pass."""
-    tokens_generated: int = 0
-    """Tokens that were sampled."""
-    wall: float = 0.0
-    """Seconds, of all sessions that worked on the stage."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Seconds by kind of work: sample, score, train, judge."""
-
-
-@dataclass
 class Context:
     """One run at work. Stages read its fields and call ``phase``, ``clock``, ``finish_update`` and ``attend``."""
 
@@ -85,13 +73,20 @@ class Context:
     after: str = "base"
     """Training stages the policy has been through, such as ``ra3+rlvr``."""
     costs: Costs = field(default_factory=Costs)
+    kept: Costs = field(default_factory=Costs)
+    """Of the work up to the last update, with which a checkpoint inside the stage goes on."""
     _stage_began: float = 0.0
+    _logged_before: float = 0.0
+    _clocked: bool = False
     _skipped: int = 0
     _phase: str = ""
     _phase_began: float = 0.0
     _phase_from: int = 0
     _told: float = 0.0
     _state: Callable[[], State] | None = None
+
+    def __post_init__(self) -> None:
+        self._meter = Meter(self.policy)
 
     @property
     def step(self) -> int:
@@ -115,21 +110,37 @@ class Context:
         """
         self.position = position
         self.costs = Costs(**costs or {})
+        self.kept = replace(self.costs)
         self._stage_began = time.monotonic() - self.costs.wall
+        self._logged_before = self.costs.seconds.get("log", 0.0) - self.writer.seconds
+        self._meter.take()
+        forget_peak(self.policy.device)
         self._state = None
         self._skipped = 0
         self.attend()
         self.recipe = self.control.settle(self.recipe, self.step)
 
     def record_stage(self, kind: str, **columns: Any) -> None:
-        """Write the stage's row, with what it has used so far."""
-        self.costs.wall = time.monotonic() - self._stage_began
+        """*Collective.* Write the stage's row, with what it has used so far."""
+        costs = self.settled()
         used = {
-            "seconds": self.costs.wall,
-            "tokens_trained": self.costs.tokens_trained,
-            "tokens_generated": self.costs.tokens_generated,
+            "seconds": costs.wall,
+            "tokens_trained": costs.tokens_trained,
+            "tokens_generated": costs.tokens_generated,
+            "flops": float(costs.flops),
+            "peak_mb": costs.peak_mb,
+            "work": json.dumps(costs.seconds),
         }
         self.writer.stage(self.position, kind, **used, **columns)
+
+    def settled(self) -> Costs:
+        """*Collective.* The stage's costs as they are now."""
+        costs = self.costs
+        costs.wall = time.monotonic() - self._stage_began
+        costs.seconds["log"] = self._logged_before + self.writer.seconds
+        costs.flops += sum(self.ranks.gather([self._meter.take()]))
+        costs.peak_mb = max(costs.peak_mb, peak_mb(self.policy.device))
+        return costs
 
     def phase(self, kind: str, round_: int = 0, title: str = "", done: int = 0) -> None:
         """A phase begins: a band behind the charts, a progress bar; ``done`` of it was done before a resume."""
@@ -180,12 +191,25 @@ class Context:
 
     @contextmanager
     def clock(self, work: str) -> Iterator[None]:
-        """Count the seconds spent inside as ``work``."""
-        begin = time.monotonic()
+        """Count the seconds spent inside as ``work``, unless they count as something already."""
+        if self._clocked:
+            yield
+            return
+        begin, self._clocked = time.monotonic(), True
         try:
             yield
         finally:
+            self._clocked = False
             self.costs.seconds[work] = self.costs.seconds.get(work, 0.0) + time.monotonic() - begin
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """*Collective.* What is done inside costs the stage seconds of measuring, and nothing else."""
+        before = replace(self.settled())
+        with self.clock("measure"):
+            yield
+        self._meter.take()
+        self.costs.tokens_generated = before.tokens_generated
 
     def tell(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Show how far the phase is, to whoever watches in this process and, once a second, in the store."""
@@ -219,7 +243,8 @@ class Context:
     def write_down(self, asked: bool = False) -> None:
         """Write a checkpoint of the last finished update; where there is none to write, a person who asked is told."""
         if self._state is not None and not self._skipped:
-            self.checkpoint(self._state(), asked)
+            with self.clock("save"):
+                self.checkpoint(self._state(), asked)
         elif asked:
             why = "its last gradient was not finite" if self._skipped else "this stage has taken no update yet"
             self.warn("checkpoint", f"no checkpoint was written: {why}; the one before holds")
@@ -242,7 +267,8 @@ class Context:
                 "learning_rate": update.learning_rate,
             } | metrics
             self._count_skipped(update)
-        self.writer.metrics(metrics | {f"seconds/{work}": s for work, s in self.costs.seconds.items()})
+        self.writer.metrics(metrics | self.settled().metrics())
+        self.kept = replace(self.costs)
         self._state = state
         self.attend()
         self.recipe = self.control.settle(self.recipe, self.step)

@@ -110,6 +110,8 @@ class Writer:
     def __init__(self, home: Path, run: str) -> None:
         self.run = run
         self.step = 0
+        self.seconds = 0.0
+        """Spent writing, its own thread left out."""
         self._path = database_path(home)
         self._db = connect(home, write=True)
         self._pending: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -268,8 +270,11 @@ class Writer:
             return [dict(row) for row in self._db.conn.execute(query, [self.run])]
 
     def _write(self, change: Any) -> None:
+        begin = time.monotonic()
         with self._lock, explained(self._path):
             change()
+        if threading.current_thread() is not self._heart:
+            self.seconds += time.monotonic() - begin
 
     def _beat(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):

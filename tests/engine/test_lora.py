@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from engine import checkpoints, places
 from engine.errors import UsageFault
+from engine.forest import bare
 from engine.lora import Adapter
-from engine.ntp import bare
 from engine.pipeline import execute
 from engine.policy import Policy, load_policy
 from engine.progress import Progress, Silent
@@ -154,7 +154,8 @@ def result(recipe: Recipe, home: Path, *deaths: Dies) -> tuple[str, dict[str, ob
     assert found is not None
     reader = Reader(home)
     keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
-    metrics: dict[str, object] = {key: reader.series(run, key) for key in keys if not key.startswith("seconds/")}
+    timed = ("seconds/", "memory/")
+    metrics: dict[str, object] = {key: reader.series(run, key) for key in keys if not key.startswith(timed)}
     reader.close()
     return checkpoints.open_policy(recipe, found[0], "cpu").fingerprint(), metrics
 

@@ -32,7 +32,8 @@ def start(recipe: Recipe, home: Path) -> str:
 def records(home: Path, run: str) -> dict[str, object]:
     """Everything a run recorded that does not tell the time."""
     reader = Reader(home)
-    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "checkpoint", "trace_id"}
+    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "work", "checkpoint"}
+    timed |= {"trace_id"}
 
     def told(rows: list[dict[str, object]]) -> list[dict[str, object]]:
         return [{k: v for k, v in row.items() if k not in timed} for row in rows]
@@ -40,7 +41,7 @@ def records(home: Path, run: str) -> dict[str, object]:
     traces = reader.traces(run)
     keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
     found = {
-        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith("seconds/")},
+        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith(("seconds/", "memory/"))},
         "traces": told(traces),
         "lines": [told(reader.trace_lines(trace["id"])) for trace in traces],
         "samples": told(reader.samples(run, limit=10_000)),

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from engine.branches import annotate_branches
-from engine.ntp import bare
+from engine.forest import bare
 from engine.packing import Target, Tree
 from engine.policy import Policy, Support
 from engine.recipe import Compute, Optimiser
