@@ -78,7 +78,9 @@ class Script(Silent):
 def records(home: Path, run: str) -> dict[str, Any]:
     """Everything a run recorded that does not tell the time."""
     reader = Reader(home)
-    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "checkpoint", "trace_id"}
+    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "work", "checkpoint"}
+    timed |= {"trace_id"}
+    measured = ("seconds/", "memory/")
 
     def told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{k: v for k, v in row.items() if k not in timed} for row in rows]
@@ -86,8 +88,8 @@ def records(home: Path, run: str) -> dict[str, Any]:
     traces = reader.traces(run, limit=10_000)
     keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
     found = {
-        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith("seconds/")},
-        "latest": {key: value for key, value in reader.latest(run).items() if not key.startswith("seconds/")},
+        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith(measured)},
+        "latest": {key: value for key, value in reader.latest(run).items() if not key.startswith(measured)},
         "traces": told(traces),
         "lines": [told(reader.trace_lines(trace["id"])) for trace in traces],
         "samples": told(reader.samples(run, limit=10_000)),

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoints import newest
 from engine.forest import LineEvents
 from engine.packing import NEW_LINE, Piece
 from engine.pipeline import execute
+from engine.places import newest
 from engine.policy import Support, load_policy
 from engine.progress import Silent
 from engine.ra3 import decision, leave_one_out, returns
