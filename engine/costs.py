@@ -39,11 +39,6 @@ class Costs:
         told = {f"cost/{name}": value for name, value in counts.items()} | {"memory/peak_mb": self.peak_mb}
         return told | {f"seconds/{work}": spent for work, spent in self.seconds.items()}
 
-    @property
-    def spent(self) -> float:
-        """Seconds it took to train; measuring, which is the same for every arm, is left out."""
-        return self.wall - self.seconds.get("measure", 0.0)
-
 
 def flops(weights: int, layers: int, width: int, tokens: int, attended: int) -> int:
     """Floating-point operations of a forward pass: 2 N a token, and 4 layers width a pair of tokens that attend.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
 
 from engine import recipe
 from engine.comments import find_comments
+from engine.errors import UsageFault
 from engine.forest import imitate
 from engine.heldout import measure_held_out
 from engine.packing import Tree
@@ -17,9 +21,30 @@ def run(context: Context, state: State | None) -> None:
     context.phase("ntp", done=state["update"] if state else 0)
     if state is None:
         measure_held_out(context)
-    trees = _trees(context)
-    train(context, trees, lambda: context.recipe.ntp, "ntp", state)
+    train(context, _trees(context), lambda: context.recipe.ntp, "ntp", state, seconds=_seconds(context))
     measure_held_out(context)
+
+
+def _seconds(context: Context) -> float | None:
+    """The budget in seconds, where that is what the recipe gives.
+
+    Raises:
+        UsageFault: it is that of an arm which has not trained.
+    """
+    arm = context.recipe.ntp.as_long_as
+    seconds = context.recipe.ntp.seconds if arm is None else context.ranks.from_first(lambda: _spent_by(context, arm))
+    if seconds is not None:
+        context.writer.metrics({"ntp/budget_seconds": seconds})
+    return seconds
+
+
+def _spent_by(context: Context, arm: str) -> float:
+    spent = context.writer.spent_by(arm)
+    if spent is None:
+        raise UsageFault(
+            f"ntp.as_long_as = {arm!r}: no arm of that name has trained in this launch; put it before this one"
+        )
+    return spent
 
 
 def _trees(context: Context) -> list[Tree]:
@@ -44,10 +69,12 @@ def train(
     prefix: str,
     state: State | None,
     place: Callable[[], State] = dict,
+    seconds: float | None = None,
 ) -> None:
     """Maximise the likelihood of the targets of ``trees`` until its budget of tokens went through the model.
 
-    ``settings`` are read again before each update; ``place`` gives what a checkpoint holds beside the trainer's state.
+    With ``seconds`` it goes on until the stage has taken so many instead, measuring left out. ``settings`` are read
+    again before each update; ``place`` gives what a checkpoint holds beside the trainer's state.
     """
     budget = settings()
     trainer = context.trainer(context.policy, budget.optimiser)
@@ -56,8 +83,12 @@ def train(
         trainer.load_state_dict(state["trainer"])
         begin = state["update"]
     sizes = [len(tree.ids) for tree in trees]
-    batches = plan_batches(sizes, budget.step_tokens, budget.tokens, context.seed(prefix, "order"))
-    for number, batch in enumerate(batches[begin:], begin + 1):
+    tokens = budget.tokens if seconds is None else math.inf
+    plan = partial(plan_batches, sizes, budget.step_tokens, tokens, context.seed(prefix, "order"))
+    total = sum(1 for _ in plan()) if seconds is None else math.ceil(seconds)
+    for number, batch in enumerate(islice(plan(), begin, None), begin + 1):
+        if seconds is not None and context.ranks.any(context.spent() >= seconds):
+            return
         trainer.optimiser = settings().optimiser
         update = context.update(trainer, [trees[index] for index in batch])
 
@@ -66,4 +97,5 @@ def train(
 
         losses = {f"{prefix}/loss_{label}": -mean for label, mean in update.mean_logprob.items()}
         context.finish_update(update, {"loss": update.loss} | losses, written)
-        context.tell(number, len(batches), "updates", f"loss {update.loss:.3f}")
+        done = (number, total, "updates") if seconds is None else (min(int(context.spent()), total), total, "seconds")
+        context.tell(*done, f"loss {update.loss:.3f}")

@@ -122,8 +122,19 @@ class Ntp(Imitation):
 
     comments: Literal["none", "expert", "file"] = "none"
     """Comments that stand where latents may: none, the expert's own full-line comments, or those of a file."""
+    seconds: float | None = Field(None, gt=0)
+    """Budget in seconds of the stage, measuring left out, instead of tokens. What it trains on then depends on how fast
+    the machine is, so a resumed run has other bits."""
+    as_long_as: str | None = None
+    """An arm before this one: the budget is the seconds that its ``ntp`` and ``ra3`` stages took in the same launch."""
     comments_path: str | None = None
     """JSONL, one trace a line: ``{"trace": ID, "comments": [TEXT or null, a line each]}`` (``comments = "file"``)."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Ntp:
+        if self.seconds is not None and self.as_long_as is not None:
+            raise ValueError("ntp.seconds and ntp.as_long_as are both a budget in seconds: set one of them")
+        return self
 
 
 class Estep(Section):

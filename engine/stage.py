@@ -78,6 +78,7 @@ class Context:
     _stage_began: float = 0.0
     _logged_before: float = 0.0
     _clocked: bool = False
+    _waited: float = 0.0
     _skipped: int = 0
     _phase: str = ""
     _phase_began: float = 0.0
@@ -111,7 +112,7 @@ class Context:
         self.position = position
         self.costs = Costs(**costs or {})
         self.kept = replace(self.costs)
-        self._stage_began = time.monotonic() - self.costs.wall
+        self._stage_began = self._now() - self.costs.wall
         self._logged_before = self.costs.seconds.get("log", 0.0) - self.writer.seconds
         self._meter.take()
         forget_peak(self.policy.device)
@@ -136,17 +137,21 @@ class Context:
     def settled(self) -> Costs:
         """*Collective.* The stage's costs as they are now."""
         costs = self.costs
-        costs.wall = time.monotonic() - self._stage_began
+        costs.wall = self._now() - self._stage_began
         costs.seconds["log"] = self._logged_before + self.writer.seconds
         costs.flops += sum(self.ranks.gather([self._meter.take()]))
         costs.peak_mb = max(costs.peak_mb, peak_mb(self.policy.device))
         return costs
 
+    def spent(self) -> float:
+        """Seconds the stage has taken so far, measuring left out."""
+        return self._now() - self._stage_began - self.costs.seconds.get("measure", 0.0)
+
     def phase(self, kind: str, round_: int = 0, title: str = "", done: int = 0) -> None:
         """A phase begins: a band behind the charts, a progress bar; ``done`` of it was done before a resume."""
         self._phase_from = done
         self._phase = title or kind
-        self._phase_began = time.monotonic()
+        self._phase_began = self._now()
         self.writer.update_run(stage=self._phase, step=self.step, progress=0.0, eta_s=None)
         self.writer.phase(kind, self.position, round_)
 
@@ -189,18 +194,22 @@ class Context:
         self.recipe = self._with(compute)
         self.warn("memory", why)
 
+    def _now(self) -> float:
+        """Seconds on a clock that stands still while the run is paused."""
+        return time.monotonic() - self._waited
+
     @contextmanager
     def clock(self, work: str) -> Iterator[None]:
         """Count the seconds spent inside as ``work``, unless they count as something already."""
         if self._clocked:
             yield
             return
-        begin, self._clocked = time.monotonic(), True
+        begin, self._clocked = self._now(), True
         try:
             yield
         finally:
             self._clocked = False
-            self.costs.seconds[work] = self.costs.seconds.get(work, 0.0) + time.monotonic() - begin
+            self.costs.seconds[work] = self.costs.seconds.get(work, 0.0) + self._now() - begin
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -219,7 +228,7 @@ class Context:
         if now - self._told > TELL_SECONDS or done == total:
             self._told = now
             fresh = done - self._phase_from
-            eta = (now - self._phase_began) / fresh * (total - done) if fresh > 0 else None
+            eta = (self._now() - self._phase_began) / fresh * (total - done) if fresh > 0 else None
             self.writer.update_run(stage=self._phase, step=self.step, progress=done / total, eta_s=eta)
 
     def should_stop(self) -> bool:
@@ -234,9 +243,7 @@ class Context:
         Raises:
             Stopped: somebody asked the run to end, through whichever rank.
         """
-        waited = self.control.attend(self.write_down)
-        self._stage_began += waited
-        self._phase_began += waited
+        self._waited += self.control.attend(self.write_down)
         if self.ranks.any(self.should_stop()):
             raise Stopped
 
@@ -297,18 +304,16 @@ def shuffled(count: int, seed: int) -> Iterator[int]:
         yield from rng.permutation(count).tolist()
 
 
-def plan_batches(sizes: Sequence[int], step_tokens: int, budget: int, seed: int) -> list[list[int]]:
+def plan_batches(sizes: Sequence[int], step_tokens: int, budget: float, seed: int) -> Iterator[list[int]]:
     """Indices of each update's sequences: at least ``step_tokens`` an update, until ``budget`` tokens are reached."""
-    batches: list[list[int]] = []
     batch: list[int] = []
     held = total = 0
     for index in shuffled(len(sizes), seed):
         batch.append(index)
         held += sizes[index]
         if held >= step_tokens or total + held >= budget:
-            batches.append(batch)
+            yield batch
             total += held
             batch, held = [], 0
         if total >= budget:
-            return batches
-    return batches
+            return

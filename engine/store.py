@@ -221,6 +221,16 @@ class Writer:
         void = "UPDATE controls SET step = NULL WHERE run = ? AND key = ? AND step > ?"
         self._write(lambda: self._db.conn.execute(void, [self.run, key, step]))
 
+    def spent_by(self, arm: str) -> float | None:
+        """Seconds that ``ntp`` and ``ra3`` took an arm of this launch, measuring left out; None where it took neither."""
+        rows = self._rows(
+            "SELECT sum(s.seconds - coalesce(json_extract(s.work, '$.measure'), 0)) AS spent FROM stages s "
+            'JOIN runs r ON r.id = s.run JOIN runs mine ON mine."group" = r."group" '
+            "WHERE mine.id = ? AND s.kind IN ('ntp', 'ra3') AND s.status = 'done' AND r.arm = ?",
+            arm,
+        )
+        return None if rows[0]["spent"] is None else float(rows[0]["spent"])
+
     def forget_after(self, step: int, position: int) -> None:
         """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""
 
@@ -265,9 +275,10 @@ class Writer:
             list(row.values()),
         )
 
-    def _rows(self, query: str) -> list[dict[str, Any]]:
+    def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of ``query``, whose first parameter is the run."""
         with self._lock, explained(self._path):
-            return [dict(row) for row in self._db.conn.execute(query, [self.run])]
+            return [dict(row) for row in self._db.conn.execute(query, [self.run, *values])]
 
     def _write(self, change: Any) -> None:
         begin = time.monotonic()
@@ -345,8 +356,9 @@ class Reader:
         return str(found[0]["group"]) if len(found) == 1 else str(self.run(reference)["group"])
 
     def stages(self, run: str) -> list[dict[str, Any]]:
-        """Stages of a run, in order."""
-        return self.rows("SELECT * FROM stages WHERE run = ? ORDER BY position", [run])
+        """Stages of a run, in order; ``work`` as a dict of seconds."""
+        found = self.rows("SELECT * FROM stages WHERE run = ? ORDER BY position", [run])
+        return [{**row, "work": json.loads(row["work"])} for row in found]
 
     def phases(self, run: str) -> list[dict[str, Any]]:
         """Phases of a run, in order: the bands behind a chart."""
@@ -394,7 +406,7 @@ class Reader:
         """Arms against pass@k: a row for each evaluation of each run of ``group``, with what it had cost by then.
 
         Keys: run, arm, after (the stages before it), suite, problems, n, pass ({k: {value, low, high}}),
-        tokens_trained, tokens_generated (both without those of evaluations), seconds (likewise).
+        tokens_trained, tokens_generated, flops, seconds (all without evaluations and measuring), peak_mb.
         """
         table: dict[tuple[str, int, str], dict[str, Any]] = {}
         for run in self.runs(group):
@@ -405,7 +417,9 @@ class Reader:
                     (run["id"], row["position"], row["suite"]),
                     {"run": run["id"], "arm": run["arm"]}
                     | {name: row[name] for name in ("after", "suite", "problems", "n", "step")}
-                    | {c: sum(s[c] for s in costs) for c in ("tokens_trained", "tokens_generated", "seconds")}
+                    | {c: sum(s[c] for s in costs) for c in ("tokens_trained", "tokens_generated", "flops")}
+                    | {"seconds": sum(s["seconds"] - s["work"].get("measure", 0.0) for s in costs)}
+                    | {"peak_mb": max((s["peak_mb"] for s in costs if s["peak_mb"]), default=None)}
                     | {"pass": {}},
                 )
                 entry["pass"][row["k"]] = {name: row[name] for name in ("value", "low", "high")}

@@ -86,7 +86,7 @@ def age(then: float) -> str:
 
 def count(number: float) -> str:
     """A large number for a person: ``812``, ``12.0k``, ``3.4M``."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, unit in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"

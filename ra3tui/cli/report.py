@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from engine.store import Reader
 
-_STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated")
+_STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated", "flops", "peak_mb", "work")
 _EVAL_KEYS = ("after", "suite", "k", "value", "low", "high", "problems", "n", "masked", "step")
 _BASE = "base"  # what an evaluation comes after where no training did
 _LAST_WARNINGS, _LAST_EVENTS = 20, 5
@@ -128,15 +128,16 @@ def _stage_mark(stage: dict[str, Any]) -> str:
 
 
 def _pass_table(rows: list[dict[str, Any]]) -> Table:
-    """A row an evaluation. Costs are those of the stages before it, evaluations not counted."""
+    """A row an evaluation. Costs are those of the stages before it, evaluations and measuring not counted."""
     ks = sorted({k for row in rows for k in row["pass"]})
     numbers = [name for k in ks for name in (f"pass@{k}", "Δ" if k == ks[0] else f"Δ@{k}")]
-    costs = ["trained", "generated", "time"]
+    costs = ["trained", "generated", "flop", "peak", "time"]
     table = _table("arm", "after", *numbers, *costs, right=[*numbers, *costs])
     for row in rows:
         cells = [text for k in ks for text in _pass_cells(row["pass"].get(k))]
-        tokens = [count(row["tokens_trained"]), count(row["tokens_generated"])]
-        table.add_row(row["arm"], row["after"] or "-", *cells, *tokens, duration(row["seconds"]))
+        spent = [count(row[name]) for name in ("tokens_trained", "tokens_generated", "flops")]
+        peak = f"{count(1e6 * row['peak_mb'])}B" if row["peak_mb"] else "-"
+        table.add_row(row["arm"], row["after"] or "-", *cells, *spent, peak, duration(row["seconds"]))
     return table
 
 
@@ -149,7 +150,11 @@ def _pass_cells(cell: dict[str, Any] | None) -> tuple[str, str]:
 
 
 def print_details(console: Console, reader: Reader, run: dict[str, Any]) -> None:
-    """What ``ra3 show`` adds for one run: its newest metrics, what it warned of, and its last events."""
+    """What ``ra3 show`` adds for one run: where its time went, its newest metrics, warnings, and last events."""
+    work = _work_table(reader.stages(run["id"]))
+    if work.row_count:
+        console.print(f"{run['id']} {run['arm']}: seconds by kind of work", style="bold")
+        console.print(work)
     metrics = _table("metric", "latest", right=["latest"])
     for key, value in reader.latest(run["id"]).items():
         metrics.add_row(key, f"{value:.6g}")
@@ -158,6 +163,16 @@ def print_details(console: Console, reader: Reader, run: dict[str, Any]) -> None
         console.print(metrics)
     for event in reader.rows(_WORTH_SHOWING, [run["id"], _LAST_WARNINGS, run["id"], _LAST_EVENTS]):
         console.print(event_line(run, event), soft_wrap=True)
+
+
+def _work_table(stages: list[dict[str, Any]]) -> Table:
+    kinds = sorted({kind for stage in stages for kind in stage["work"]})
+    table = _table("stage", *kinds, "all", right=[*kinds, "all"])
+    for stage in stages:
+        if stage["work"]:
+            spent = [f"{stage['work'].get(kind, 0.0):.1f}" for kind in kinds]
+            table.add_row(stage["kind"], *spent, f"{stage['seconds']:.1f}")
+    return table
 
 
 def event_line(run: dict[str, Any], event: dict[str, Any]) -> str:

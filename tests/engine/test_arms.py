@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.errors import UsageFault
 from engine.forest import LineEvents
 from engine.packing import NEW_LINE, Piece
 from engine.pipeline import execute
@@ -17,7 +18,7 @@ from engine.places import newest
 from engine.policy import Support, load_policy
 from engine.progress import Silent
 from engine.ra3 import decision, leave_one_out, returns
-from engine.recipe import Ra3
+from engine.recipe import Ntp, Ra3
 from engine.recipefiles import load_recipe, shipped
 from engine.recipekeys import RecipeError
 from engine.rollouts import bare_logprobs
@@ -151,6 +152,35 @@ def test_ntp_with_comments_learns_gate_comment_and_code(kind: str, tmp_path: Pat
     (note,) = [event["message"] for event in reader.events(run) if event["kind"] == "comments"]
     assert note.startswith("1 comments in 1 of 3" if kind == "expert" else "2 comments in 1 of 3")
     assert reader.latest(run)["ntp/loss_code"] < dict(reader.series(run, "ntp/loss_code"))[1]
+
+
+def test_an_arm_trains_for_as_many_seconds_as_another_took(tmp_path: Path) -> None:
+    arms = """
+[arms.first]
+stages = ["ra3"]
+[arms.second]
+stages = ["ntp"]
+set = {"ntp.as_long_as" = "first"}
+"""
+    changes = {'[arms.all]\nstages = ["ntp", "ra3", "eval", "rlvr", "eval"]': arms}
+    first, second = (run.id for run in plan(small_recipe(tmp_path, **changes), tmp_path / "home").runs)
+    outcomes = execute(tmp_path / "home", [first, second], Silent())
+    assert [(outcome.status, outcome.error) for outcome in outcomes] == [("done", None)] * 2
+    reader = Reader(tmp_path / "home")
+    ((model,), (copy,)) = reader.stages(first), reader.stages(second)
+    budget = reader.latest(second)["ntp/budget_seconds"]
+    assert budget == pytest.approx(model["seconds"] - model["work"]["measure"])
+    assert copy["seconds"] - copy["work"]["measure"] >= budget
+    assert copy["tokens_trained"] > 0
+
+
+def test_the_seconds_of_an_arm_that_has_not_trained_are_no_budget(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, **{"[ntp]": '[ntp]\nas_long_as = "nobody"'})
+    runs = [run.id for run in plan(recipe, tmp_path / "home").runs]
+    with pytest.raises(UsageFault, match="'nobody': no arm of that name has trained"):
+        execute(tmp_path / "home", runs, Silent())
+    with pytest.raises(ValueError, match="set one of them"):
+        Ntp(seconds=1.0, as_long_as="nobody")
 
 
 TINY = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 
 from hypothesis import given
@@ -23,7 +24,7 @@ def test_an_epoch_holds_every_trace_once_in_an_order_of_its_own() -> None:
 def test_batches_reach_the_budget_and_no_more_than_they_must(
     sizes: list[int], step_tokens: int, budget: int, seed: int
 ) -> None:
-    batches = plan_batches(sizes, step_tokens, budget, seed)
+    batches = list(plan_batches(sizes, step_tokens, budget, seed))
     totals = [sum(sizes[index] for index in batch) for batch in batches]
     assert sum(totals) >= budget
     assert sum(totals[:-1]) < budget
@@ -34,5 +35,11 @@ def test_batches_reach_the_budget_and_no_more_than_they_must(
 
 def test_the_plan_follows_from_the_seed() -> None:
     sizes = list(range(1, 30))
-    assert plan_batches(sizes, 40, 300, 5) == plan_batches(sizes, 40, 300, 5)
-    assert plan_batches(sizes, 40, 300, 5) != plan_batches(sizes, 40, 300, 6)
+    assert list(plan_batches(sizes, 40, 300, 5)) == list(plan_batches(sizes, 40, 300, 5))
+    assert list(plan_batches(sizes, 40, 300, 5)) != list(plan_batches(sizes, 40, 300, 6))
+
+
+def test_without_a_budget_the_plan_goes_on_as_it_began() -> None:
+    sizes = list(range(1, 30))
+    short = list(plan_batches(sizes, 40, 300, 5))
+    assert list(islice(plan_batches(sizes, 40, math.inf, 5), len(short) - 1)) == short[:-1]

@@ -231,7 +231,8 @@ def test_the_samples_of_a_broken_off_evaluation_are_forgotten(writer: Writer, re
 def test_the_comparison_charges_each_evaluation_with_the_training_before_it(writer: Writer, reader: Reader) -> None:
     costs = {"tokens_trained": 1000, "tokens_generated": 50, "seconds": 8.0}
     writer.stage(0, "eval", status="done", tokens_generated=999, seconds=99.0)
-    writer.stage(1, "ra3", status="done", **costs)
+    more = {"flops": 5e12, "peak_mb": 700.0, "work": '{"train": 6.0, "measure": 2.5}'}
+    writer.stage(1, "ra3", status="done", **{**costs, "seconds": 10.5}, **more)
     writer.stage(2, "eval", status="done", tokens_generated=999, seconds=99.0)
     for row in (eval_row(), eval_row(k=2, value=0.3), eval_row(position=2, after="ra3", value=0.5)):
         writer.add("evals", row)
@@ -240,6 +241,7 @@ def test_the_comparison_charges_each_evaluation_with_the_training_before_it(writ
     assert (base["after"], base["tokens_trained"], base["tokens_generated"], base["seconds"]) == ("base", 0, 0, 0)
     assert {k: cell["value"] for k, cell in base["pass"].items()} == {1: 0.25, 2: 0.3}
     assert {name: trained[name] for name in costs} == costs
+    assert (base["flops"], base["peak_mb"], trained["flops"], trained["peak_mb"]) == (0, None, 5e12, 700.0)
     assert trained["pass"][1]["value"] == 0.5
 
 

@@ -23,6 +23,7 @@ from engine.store import Writer
 from ra3tui.cli import app
 from ra3tui.cli.exit import Exit
 
+COSTS: dict[str, Any] = {"flops": 1.5e15, "peak_mb": 2000.0, "work": {"train": 19.5, "measure": 2.0}}
 ESCAPE = "\x1b[31m"
 
 
@@ -50,7 +51,8 @@ def planned(home: Path) -> Plan:
 
 
 def fill(writer: Writer, arm: str, after: str, value: float) -> None:
-    writer.stage(0, "eval" if arm == "base" else arm, status="done", seconds=22.0, tokens_trained=12_345)
+    costs = {**COSTS, "work": json.dumps(COSTS["work"])}
+    writer.stage(0, "eval" if arm == "base" else arm, status="done", seconds=22.0, tokens_trained=12_345, **costs)
     row: dict[str, Any] = {"suite": "humaneval[:32]", "step": 3, "after": after, "problems": 32, "n": 2, "masked": 0}
     for k, gain in ((1, 0.0), (2, 0.1)):
         position = 0 if arm == "base" else 1
@@ -112,7 +114,8 @@ def test_show_puts_the_base_first_and_measures_the_others_against_it(planned: Pl
 def test_shows_table_has_percentages_intervals_gains_and_costs(planned: Plan) -> None:
     text = ra3("show").stdout
     row = next(line for line in text.splitlines() if line.split()[:2] == ["ntp", "ntp"])
-    assert row.split() == ["ntp", "ntp", "22.5", "[15-30]", "+10.0", "32.5", "[25-40]", "+10.0", "12.3k", "0", "22s"]
+    numbers = ["22.5", "[15-30]", "+10.0", "32.5", "[25-40]", "+10.0"]
+    assert row.split() == ["ntp", "ntp", *numbers, "12.3k", "0", "1.5P", "2.0GB", "20s"]
 
 
 def test_show_of_one_run_keeps_the_base_to_compare_with(planned: Plan) -> None:
@@ -126,10 +129,16 @@ def test_show_json_tells_stages_metrics_evals_and_what_is_not_a_number(planned: 
     assert report["status"] == "running"
     run = report["runs"][1]
     assert run["stages"] == [
-        {"kind": "ntp", "status": "done", "seconds": 22.0, "tokens_trained": 12345, "tokens_generated": 0}
+        {"kind": "ntp", "status": "done", "seconds": 22.0, "tokens_trained": 12345, "tokens_generated": 0, **COSTS}
     ]
     assert run["metrics"] == {"latest": {"grad_norm": "nan", "loss": 1.25}}
     assert [row["k"] for row in run["evals"]] == [1, 2]
+
+
+def test_show_tells_where_a_stages_time_went(planned: Plan) -> None:
+    told = [line.split() for line in ra3("show").stdout.splitlines()]
+    assert ["stage", "measure", "train", "all"] in told
+    assert ["ntp", "2.0", "19.5", "22.0"] in told
 
 
 def test_show_tells_warnings(planned: Plan) -> None:
