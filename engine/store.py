@@ -222,7 +222,7 @@ class Writer:
         self._write(lambda: self._db.conn.execute(void, [self.run, key, step]))
 
     def spent_by(self, arm: str) -> float | None:
-        """Seconds that ``ntp`` and ``ra3`` took an arm of this launch, measuring left out; None where it took neither."""
+        """Seconds that ``ntp`` and ``ra3`` took an arm of this launch, measuring left out; None without either."""
         rows = self._rows(
             "SELECT sum(s.seconds - coalesce(json_extract(s.work, '$.measure'), 0)) AS spent FROM stages s "
             'JOIN runs r ON r.id = s.run JOIN runs mine ON mine."group" = r."group" '
