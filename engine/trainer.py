@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from engine import recipe
 from engine.memory import enable_recomputing, recomputing
 from engine.packing import Batch, Target, Tree, collate, logprobs, pack
 from engine.policy import Policy
 from engine.ranks import Ranks
+from engine.weights import Replica, Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,6 @@ class Trainer:
         accelerator: Accelerator,
         ranks: Ranks | None = None,
     ) -> None:
-        self._policy = policy
         self.optimiser = optimiser
         """Settings of the coming updates; its rates may be changed between two of them."""
         self.compute = compute
@@ -86,9 +87,9 @@ class Trainer:
         accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
-        policy.decoder()  # its own weights are to be those that want a gradient
+        self._weights = (Shards if compute.shard and self._ranks.size > 1 else Replica)(policy, self._ranks)
         adam = torch.optim.AdamW(
-            policy.parameters,
+            self._weights.parameters,
             lr=optimiser.learning_rate,
             betas=(optimiser.beta1, optimiser.beta2),
             weight_decay=optimiser.weight_decay,
@@ -104,9 +105,13 @@ class Trainer:
         rate = self._set_learning_rate()
         self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
         total = sum(len(tree.targets) for tree in trees)
-        mine = self._ranks.share(micro_batches(trees, self.compute))
-        with recomputing(self._policy.model):
-            told = self._ranks.gather([self._backward(collate(rows), total, clip) for rows in mine])
+        batches = micro_batches(trees, self.compute)
+        self._weights.take()
+        with recomputing(self._weights.model):
+            mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
+            for _ in range(self._weights.idle_passes(len(batches))):
+                self._backward(collate(batches[0]), 0.0, clip)
+        told = self._ranks.gather(mine)
         return Update(
             loss=sum(figures.loss for figures in told) / total,
             grad_norm=self._step(),
@@ -117,22 +122,22 @@ class Trainer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed trainer needs beside the weights."""
-        return {"adam": self._adam.state_dict(), "updates": self._updates}
+        """*Collective.* What a resumed trainer needs beside the weights; it counts on the first rank alone."""
+        return {"adam": self._weights.whole(self._adam.state_dict()), "updates": self._updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state_dict``."""
-        self._adam.load_state_dict(state["adam"])
+        self._adam.load_state_dict(self._weights.part(state["adam"]))
         self._updates = state["updates"]
 
-    def _backward(self, batch: Batch, total: int, clip: Clip | None) -> Figures:
-        """Add the gradient of one micro-batch's part of the loss."""
+    def _backward(self, batch: Batch, weight: float, clip: Clip | None) -> Figures:
+        """Add the gradient of one micro-batch, ``weight`` times the sum of its targets' losses."""
         batch = batch.to(self._accelerator.device)
         with self._accelerator.autocast():
-            logprobs_N = logprobs(self._policy, batch)
+            logprobs_N = self._weights.logprobs(batch)
         bounds = clip or Clip(math.inf, math.inf)
         loss, clipped = surrogate(logprobs_N, batch.old, batch.coefficients, bounds)
-        self._accelerator.backward(loss.sum() / total)
+        self._accelerator.backward(loss.sum() * (weight * self._weights.scale))
         return Figures.of(batch.targets, logprobs_N.detach(), float(loss.detach().sum()), int(clipped.sum()))
 
     def _set_learning_rate(self) -> float:
@@ -143,23 +148,19 @@ class Trainer:
         return rate
 
     def _step(self) -> float:
-        """Apply the gradient, added up over the ranks, where it is finite; returns its norm before clipping."""
-        self._ranks.add_up(self._gradients())
-        norm = float(self._accelerator.clip_grad_norm_(self._policy.parameters, self.optimiser.max_grad_norm))
-        if self._ranks.any(not math.isfinite(norm)):
-            norm = math.nan if math.isfinite(norm) else norm
-        else:
+        """Apply the gradient of all ranks where it is finite; returns its norm before clipping."""
+        self._weights.add_up_gradients()
+        norm = self._clipped_norm()
+        if not self._ranks.any(not math.isfinite(norm)):
             self._adam.step()
+            self._weights.give()
         self._adam.zero_grad(set_to_none=True)
         self._updates += 1
         return norm
 
-    def _gradients(self) -> list[Tensor]:
-        """Every parameter's gradient, zero where this rank had no micro-batch."""
-        for weight in self._policy.parameters:
-            if weight.grad is None and self._ranks.size > 1:
-                weight.grad = torch.zeros_like(weight)
-        return [weight.grad for weight in self._policy.parameters if weight.grad is not None]
+    def _clipped_norm(self) -> float:
+        norm = self._accelerator.clip_grad_norm_(self._weights.parameters, self.optimiser.max_grad_norm)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 @dataclass(frozen=True, slots=True)
