@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from torch.distributed.rendezvous import rendezvous
 
-from engine.errors import EnvironmentFault
+from engine.errors import EnvironmentFault, UsageFault
 from engine.lifeline import Hub, Spoke
 from engine.ranks import FirstRank, OtherRank, Ranks, end_at_once
 
@@ -37,6 +37,7 @@ def joined(home: Path, runs: Sequence[str], wanted: Callable[[], int]) -> Iterat
 
     Raises:
         EnvironmentFault: they did not come together.
+        UsageFault: a launcher started this process for several, and no other.
     """
     if "RANK" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
         store = next(iter(rendezvous("env://", timeout=timedelta(seconds=COMING_SECONDS))))[0]
@@ -50,7 +51,17 @@ def joined(home: Path, runs: Sequence[str], wanted: Callable[[], int]) -> Iterat
         ):
             yield ranks
     else:
+        _refuse_half_a_launch()
         yield Ranks()
+
+
+def _refuse_half_a_launch() -> None:
+    """``accelerate launch --cpu`` leaves it to MPI to start more than one process, and says nothing of it."""
+    if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
+        raise UsageFault(
+            "accelerate launch starts a single process on CPU, whatever its --num_processes; "
+            "set compute.processes, or use torchrun --nproc_per_node"
+        )
 
 
 Others = dict[int, subprocess.Popen[bytes]]

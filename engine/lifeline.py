@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from engine.errors import EnvironmentFault
 
-STOP, BYE = "stop", "bye"
+BYE = "bye"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,10 @@ class Hub:
                     if words is None or BYE not in words:
                         self._on_loss(peer, _last_words(words or []))
 
-    def say_stop(self) -> None:
-        """Ask all to stop where they are."""
+    def say_stop(self, run: str) -> None:
+        """Ask all to stop the run where they are."""
         for line in self._lines.values():
-            line.say(STOP)
+            line.say({"stop": run})
 
     def close(self) -> None:
         """Let the others go in peace."""
@@ -149,13 +149,14 @@ class Spoke:
         self._line = _Line(socket.create_connection((host, port), timeout=60))
         self._line.connection.settimeout(None)
         self._on_loss = on_loss
-        self.stop_asked = False
+        self.to_stop: set[str] = set()
         self._line.say({"token": token, "rank": rank, "host": os.uname().nodename, "pid": os.getpid()})
-        threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="lifeline", daemon=True)
+        self._watcher.start()
 
     def _watch(self) -> None:
         while (words := self._line.hear()) is not None:
-            self.stop_asked |= STOP in words
+            self.to_stop |= {str(word["stop"]) for word in words if isinstance(word, dict) and "stop" in word}
             if BYE in words:
                 return
         self._on_loss()

@@ -82,16 +82,17 @@ def execute(home: Path, runs: Sequence[str], listener: Listener, *, processes: i
     """Run, or go on with, each of ``runs`` in order; one that is done already is passed over.
 
     A run that fails by itself leaves the others to go on; what a person can mend stops them all, still resumable.
-    ``processes`` work on them together, by default as many as their recipes say; under a launcher, those it started.
+    ``processes`` work on them together, by default as many as their recipes say; under a launcher, those it started,
+    of which the first says which ``runs``.
 
     Raises:
         UsageFault, EnvironmentFault, SandboxUnavailable: as their messages say.
     """
     outcomes: list[Outcome] = []
-    with StopFlag().listening() as flag, ExitStack() as stack:
-        ranks = stack.enter_context(joined(home, runs, lambda: processes or _processes_of(home, runs)))
+    with joined(home, runs, lambda: processes or _processes_of(home, runs)) as ranks, ExitStack() as stack:
+        flag = stack.enter_context(StopFlag().listening())
         sandboxes = _Sandboxes(stack)
-        for run in runs:
+        for run in ranks.from_first(lambda: list(runs)):
             if ranks.any(flag.raised):
                 break
             with ExitStack() as held:
@@ -162,7 +163,7 @@ class _Engine:
         """Do what is left of the run and mark how it ended."""
         if self._row["status"] == "done":
             return Outcome(self._run, self._arm, "done")
-        self._ranks.watch(lambda lost: self._record_end("failed", self._lost_words(lost)))
+        self._ranks.begin(self._run, lambda lost: self._record_end("failed", self._lost_words(lost)))
         try:
             self._work()
         except Stopped:
@@ -326,8 +327,8 @@ def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:
 
 
 def _device_words(accelerator: Accelerator, ranks: Ranks) -> str:
-    """Where a run computes: ``cpu``, ``cuda:0``, ``2 x cuda``."""
-    return f"{ranks.size} x {accelerator.device.type}" if ranks.size > 1 else str(accelerator.device)
+    """Where a run computes: ``cpu``, ``cuda:0``, ``2xcuda``."""
+    return f"{ranks.size}x{accelerator.device.type}" if ranks.size > 1 else str(accelerator.device)
 
 
 _STAGES: dict[str, Callable[[Context, State | None], None]] = {

@@ -48,9 +48,15 @@ class Ranks:
         """Is this the process that writes the store and judges samples?"""
         return self.rank == 0
 
+    def begin(self, run: str, on_loss: Callable[[str], None]) -> None:
+        """``run`` is worked on from now on.
+
+        ``on_loss`` is called, in a thread, with what became of a lost rank, where this process's work does not meet it.
+        """
+
     @property
     def stop_asked(self) -> bool:
-        """Has the first rank passed on a request to stop?"""
+        """Has the first rank passed on a request to stop this run?"""
         return False
 
     def ask_to_stop(self) -> None:
@@ -83,9 +89,6 @@ class Ranks:
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """*Collective.* Replace each tensor by its sum over the ranks."""
-
-    def watch(self, on_loss: Callable[[str], None] | None) -> None:
-        """Whom to tell, in a thread, of a lost rank that this process's own work has not met; None for nobody."""
 
     def loss(self, error: BaseException) -> str | None:
         """Was ``error`` but the loss of another rank, as felt here? What became of it, in one line."""
@@ -138,19 +141,19 @@ class FirstRank(Together):
         self._how_it_ended = how_it_ended
         self._tell: Callable[[str], None] | None = None
         self._lost: str | None = None
-        self._said_stop = False
+        self._run = self._stopping = ""
         self._noticed = threading.Event()
         hub.watch(self._lose)
 
     def ask_to_stop(self) -> None:
         """Over the lifeline, which is heard in the midst of sampling."""
-        if not self._said_stop:
-            self._said_stop = True
-            self._hub.say_stop()
+        if self._stopping != self._run:
+            self._stopping = self._run
+            self._hub.say_stop(self._run)
 
-    def watch(self, on_loss: Callable[[str], None] | None) -> None:
+    def begin(self, run: str, on_loss: Callable[[str], None]) -> None:
         """Who is told when this process must be ended."""
-        self._tell = on_loss
+        self._run, self._tell = run, on_loss
 
     def loss(self, error: BaseException) -> str | None:
         """Asked before ``error`` is blamed on this process."""
@@ -179,11 +182,17 @@ class OtherRank(Together):
     def __init__(self, rank: int, size: int, spoke: Spoke) -> None:
         super().__init__(rank, size)
         self._spoke = spoke
+        self._run = ""
+
+    def begin(self, run: str, on_loss: Callable[[str], None]) -> None:
+        """This rank ends when the first does, and tells nobody."""
+        del on_loss
+        self._run = run
 
     @property
     def stop_asked(self) -> bool:
         """Heard over the lifeline."""
-        return self._spoke.stop_asked
+        return self._run in self._spoke.to_stop
 
 
 def end_at_once(why: str) -> None:

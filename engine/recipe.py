@@ -362,6 +362,14 @@ class Recipe(Section):
             self._check_together(name)
         return self
 
+    @model_validator(mode="after")
+    def _shards_fit(self) -> Recipe:
+        if self.compute.shard and self.lora.rank:
+            raise ValueError("compute.shard: adapters are too small to shard; set it to false, or lora.rank to 0")
+        if self.compute.shard and self.compute.mixed_precision == "fp16":
+            raise ValueError("compute.shard does not scale losses as fp16 needs; set compute.mixed_precision = bf16")
+        return self
+
     def _check_together(self, arm: str) -> None:
         """Each override may fit by itself, and not with the others."""
         if not self.arms[arm].set:

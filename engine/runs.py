@@ -157,17 +157,18 @@ def _make_ready(home: Path, run: str) -> None:
         withdraw_requests(home, run)
 
 
-def start_detached(home: Path, runs: Sequence[str], log: Path) -> int:
+def start_detached(home: Path, runs: Sequence[str], log: Path, processes: int | None = None) -> int:
     """Start an engine on ``runs`` as a process of its own, which outlives this one; its pid.
 
-    What it prints goes to the end of the file ``log``.
+    What it prints goes to the end of the file ``log``. ``processes`` share the work, by default what the recipes say.
 
     Raises:
         RunTaken: an engine works on one of them.
     """
     for run in runs:
         _make_ready(home, run)
-    command = [sys.executable, "-m", "engine.pipeline", "--home", str(home), *runs]
+    together = [] if processes is None else ["--processes", str(processes)]
+    command = [sys.executable, "-m", "engine.pipeline", "--home", str(home), *together, *runs]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Device = Annotated[str | None, typer.Option(help="Short for compute.device=…: auto, cpu, cuda, cuda:N.")]
 Seed = Annotated[int | None, typer.Option(help="Short for seed=….")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Short for compute.processes=…; with --resume, how many go on with it.")
+]
 Name = Annotated[str | None, typer.Option(help="What listings call these runs; the recipe's name by default.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find the runs by; may be given again.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Start a process of its own and come back at once.")]
@@ -32,6 +35,7 @@ def run(
     tag: Tags = None,
     seed: Seed = None,
     device: Device = None,
+    processes: Processes = None,
     arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given again.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="REF", help="Finish a run or group.")] = None,
@@ -40,25 +44,28 @@ def run(
     home: Home = HOME,
 ) -> None:
     """Run a recipe's arms one after the other, and print how they compare."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        _assist(home)
+        return
     if resume is not None:
         if recipe is not None:
             raise UsageFault("--resume goes on with the recipe the run began with; leave RECIPE and its changes out")
-        resume_runs(home, resume, detach=detach, as_json=as_json)
+        resume_runs(home, resume, detach=detach, as_json=as_json, processes=processes)
         return
     if recipe is None:
         raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
     from engine.recipefiles import load_recipe
 
-    resolved = load_recipe(recipe, [*(overrides or ()), *_shorthands(seed, device)])
+    resolved = load_recipe(recipe, [*(overrides or ()), *_shorthands(seed, device, processes)])
     if dry_run:
         show_plan(resolved, home, arm, as_json=as_json)
     else:
         launch(resolved, home, name=name, tags=tag or (), arms=arm, detach=detach, as_json=as_json)
 
 
-def _shorthands(seed: int | None, device: str | None) -> list[str]:
+def _shorthands(seed: int | None, device: str | None, processes: int | None) -> list[str]:
     """Options that stand for overrides."""
-    pairs = {"seed": seed, "compute.device": device}
+    pairs = {"seed": seed, "compute.device": device, "compute.processes": processes}
     return [f"{key}={value}" for key, value in pairs.items() if value is not None]
 
 
@@ -80,32 +87,40 @@ def launch(
     _work(home, [run.id for run in planned.runs], detach=detach, as_json=as_json)
 
 
-def resume_runs(home: Path, reference: str, *, detach: bool, as_json: bool) -> None:
-    """Go on with every unfinished run that ``reference`` names."""
+def resume_runs(home: Path, reference: str, *, detach: bool, as_json: bool, processes: int | None = None) -> None:
+    """Go on with every unfinished run that ``reference`` names, with as many ``processes``."""
     from engine.runs import unfinished
 
     runs = unfinished(home, reference)
     talk(f"resuming {', '.join(runs)}")
-    _work(home, runs, detach=detach, as_json=as_json)
+    _work(home, runs, detach=detach, as_json=as_json, processes=processes)
 
 
-def _work(home: Path, runs: list[str], *, detach: bool, as_json: bool) -> None:
+def _work(home: Path, runs: list[str], *, detach: bool, as_json: bool, processes: int | None = None) -> None:
     """Work on ``runs``, all of one group, and end with an exit code that says what came of them."""
     if detach:
-        _start(home, runs, as_json=as_json)
+        _start(home, runs, as_json=as_json, processes=processes)
         return
     from engine.pipeline import execute
 
     with watched() as listener:
-        execute(home, runs, listener)
+        execute(home, runs, listener, processes=processes)
     raise typer.Exit(_conclude(home, runs, as_json=as_json))
 
 
-def _start(home: Path, runs: list[str], *, as_json: bool) -> None:
+def _assist(home: Path) -> None:
+    """Share the work of the first process, where ``accelerate launch`` or ``torchrun`` has started several of us."""
+    from engine.pipeline import execute
+    from engine.progress import Silent
+
+    execute(home, (), Silent())
+
+
+def _start(home: Path, runs: list[str], *, as_json: bool, processes: int | None) -> None:
     from engine.runs import start_detached
 
     log = home / runs[0] / "log"
-    pid = start_detached(home, runs, log)
+    pid = start_detached(home, runs, log, processes)
     if as_json:
         print_json({"pid": pid, "log": str(log), "runs": runs})
     else:
@@ -159,6 +174,7 @@ def _machine(recipe: Recipe, home: Path) -> dict[str, Any]:
     return {
         "model": recipe.model.id,
         "device": recipe.compute.device,
+        "processes": recipe.compute.processes,
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().available / 1e9, 1),
         "disk_gb": round(shutil.disk_usage(existing).free / 1e9, 1),
