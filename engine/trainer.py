@@ -151,12 +151,13 @@ class Trainer:
         """Apply the gradient of all ranks where it is finite; returns its norm before clipping."""
         self._weights.add_up_gradients()
         norm = self._clipped_norm()
-        if not self._ranks.any(not math.isfinite(norm)):
+        finite = not self._ranks.any(not math.isfinite(norm))  # that of one is that of all, but for rounding
+        if finite:
             self._adam.step()
             self._weights.give()
         self._adam.zero_grad(set_to_none=True)
         self._updates += 1
-        return norm
+        return norm if finite or not math.isfinite(norm) else math.nan
 
     def _clipped_norm(self) -> float:
         norm = self._accelerator.clip_grad_norm_(self._weights.parameters, self.optimiser.max_grad_norm)

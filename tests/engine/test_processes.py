@@ -21,8 +21,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from engine import checkpoints
 from engine.pipeline import execute
+from engine.places import newest
 from engine.progress import Progress, Silent
 from engine.runs import plan
 from engine.store import Reader, request
@@ -45,11 +45,14 @@ def planned(folder: Path, stages: str, changes: Changes) -> str:
     return plan(small_recipe(folder, **{old: arm + "}"}), folder / "home").runs[0].id
 
 
-class StopsAtTheEstep(Silent):
-    """A person who interrupts a run in its second stage."""
+class StopsAt(Silent):
+    """A person who interrupts a run in a phase, once so much of it is done."""
+
+    def __init__(self, phase: str, done: int) -> None:
+        self._phase, self._done = phase, done
 
     def progress(self, progress: Progress) -> None:
-        if progress.phase.startswith("E-step"):
+        if progress.phase.startswith(self._phase) and progress.done == self._done:
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -80,7 +83,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     alone = {kind: planned(folder, *what) for kind, what in kinds.items()}
     together = {kind: planned(folder, *what) for kind, what in (kinds | more).items()}
     execute(folder / "home", list(alone.values()), Silent())
-    execute(folder / "home", [together["resumed"]], StopsAtTheEstep())
+    execute(folder / "home", [together["resumed"]], StopsAt("E-step", 1))
     code = by_two(folder / "home", list(together.values()))
     return Runs(folder / "home", alone, together, code)
 
@@ -105,7 +108,8 @@ SAME_AS = {"whole": "whole", "branch": "branch", "sharded": "whole", "resumed": 
 def test_every_figure_is_that_of_one_process_to_rounding(kind: str, both: Runs) -> None:
     one = metrics(both.home, both.alone[SAME_AS[kind]])
     two = metrics(both.home, both.together[kind])
-    assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
+    # Shards round otherwise: the loss of RLVR is a sum of nats a thousand times its size that cancel.
+    assert two == pytest.approx(one, rel=1e-4, abs=5e-5 if kind == "sharded" else 1e-6)
     assert any(key == "grad_norm" for key, _ in two)
 
 
@@ -124,7 +128,7 @@ def test_draws_are_those_of_one_process_in_its_order(kind: str, both: Runs) -> N
 def test_the_weights_are_those_of_one_process_to_rounding(kind: str, both: Runs) -> None:
     models = []
     for run in (both.alone[SAME_AS[kind]], both.together[kind]):
-        found = checkpoints.newest(both.home / run / "checkpoints")
+        found = newest(both.home / run / "checkpoints")
         assert found is not None
         models.append(AutoModelForCausalLM.from_pretrained(found[0]))
     for one, two in zip(*(model.parameters() for model in models), strict=True):
@@ -212,8 +216,11 @@ def test_nothing_is_left_running(ended: Ended) -> None:
 
 
 def test_one_process_goes_on_where_two_were_broken_off(ended: Ended, tmp_path: Path) -> None:
-    (outcome,) = execute(ended.home, [ended.broken], Silent(), processes=1)
-    assert outcome.status == "done", outcome.error
+    found = newest(ended.home / ended.broken / "checkpoints")
+    assert found is not None
+    stop = StopsAt("ntp", found[1].step + 3)
+    execute(ended.home, [ended.broken], stop, processes=1)
     whole = planned(tmp_path, "ntp", LONG)
-    execute(tmp_path / "home", [whole], Silent())
+    execute(tmp_path / "home", [whole], stop)
     assert metrics(ended.home, ended.broken) == pytest.approx(metrics(tmp_path / "home", whole), rel=1e-3, abs=1e-5)
+    assert max(step for _, step in metrics(ended.home, ended.broken)) > found[1].step
