@@ -71,7 +71,7 @@ def by_two(home: Path, runs: list[str]) -> int:
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     fixed = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     engine = ["-m", "engine.pipeline", "--home", str(home), *runs]
-    return subprocess.run([*launcher, *fixed, *engine], check=False, timeout=300).returncode
+    return subprocess.run([*launcher, *fixed, *engine], check=False, timeout=900).returncode
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 def metrics(home: Path, run: str) -> dict[tuple[str, int], float]:
     with closing(Reader(home)) as reader:
         keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
-        timeless = [key for key in keys if not key.startswith("seconds/")]
-        return {(key, step): value for key in timeless for step, value in reader.series(run, key)}
+        figures = [key for key in keys if not key.startswith(MACHINE)]
+        return {(key, step): value for key in figures for step, value in reader.series(run, key)}
 
 
 def rows(home: Path, run: str, columns: str, table: str) -> list[tuple[object, ...]]:
@@ -100,6 +100,9 @@ def rows(home: Path, run: str, columns: str, table: str) -> list[tuple[object, .
         found = reader.rows(f"SELECT {columns} FROM {table} WHERE run = ? ORDER BY id", [run])
     return [tuple(row.values()) for row in found]
 
+
+MACHINE = ("seconds/", "memory/", "cost/flops")
+"""Metrics of how the work was done: what is shared out is not computed together."""
 
 SAME_AS = {"whole": "whole", "branch": "branch", "sharded": "whole", "resumed": "whole"}
 
