@@ -37,8 +37,9 @@ def joined(home: Path, runs: Sequence[str], wanted: Callable[[], int]) -> Iterat
 
     Raises:
         EnvironmentFault: they did not come together.
-        UsageFault: a launcher started this process for several, and no other.
+        UsageFault: a launcher was asked for what it does not do here.
     """
+    _refuse_foreign_shards()
     if "RANK" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
         store = next(iter(rendezvous("env://", timeout=timedelta(seconds=COMING_SECONDS))))[0]
         with _together(store, {}) as ranks:
@@ -53,6 +54,13 @@ def joined(home: Path, runs: Sequence[str], wanted: Callable[[], int]) -> Iterat
     else:
         _refuse_half_a_launch()
         yield Ranks()
+
+
+def _refuse_foreign_shards() -> None:
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise UsageFault(
+            "accelerate launch --use_fsdp: shards are the recipe's matter; use --multi_gpu, and set compute.shard"
+        )
 
 
 def _refuse_half_a_launch() -> None:
