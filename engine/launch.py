@@ -168,7 +168,8 @@ def _spoke(store: Store, rank: int) -> Iterator[Spoke]:
     try:
         yield spoke
     except Exception as error:  # the end of this process: whoever waits for it is told why, then it goes on upwards
-        spoke.say_failed(f"{type(error).__name__}: {error}")
+        told = isinstance(error, UsageFault | EnvironmentFault)
+        spoke.say_failed(str(error) if told else f"{type(error).__name__}: {error}")
         raise
     spoke.close()
 
