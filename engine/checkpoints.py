@@ -2,7 +2,8 @@
 
 ``checkpoints/000120-rlvr/`` is a Hugging Face model folder; ``stage.pt`` in it holds what its stage needs to go on, and
 ``place.json`` says where the run stood (``engine.places``). A stage's last checkpoint stays, and so does one that a
-person asked for; of the others inside a stage the newest stays, and as many before it as the recipe says.
+person asked for; of the others inside a stage the newest stays, and as many before it as the recipe says. What is older
+is removed only after an update with a finite gradient: until then nobody knows that the weights are sound.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 _AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def save(
-    folder: Path, policy: Policy, place: Place, state: dict[str, Any] | None, *, asked: bool = False, keep: int = 0
-) -> Path:
+def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | None, *, asked: bool = False) -> Path:
     """Write a checkpoint; returns its folder. What it replaces is removed only once it is whole on disk.
 
     Args:
@@ -39,7 +38,6 @@ def save(
         place: where the run stands.
         state: what the stage needs to go on; None where it has ended.
         asked: a person asked for it, so that it stays.
-        keep: how many inside this stage stay beside the newest.
 
     Raises:
         EnvironmentFault: the disk is full, or the folder cannot be written.
@@ -63,7 +61,6 @@ def save(
             f"{target}: cannot write the checkpoint ({why}); the last one before it is whole: "
             "free some space, then resume the run"
         ) from error
-    _prune(folder, place.position, keep)
     return target
 
 
@@ -77,12 +74,24 @@ def _replace(target: Path, whole: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _prune(folder: Path, position: int, keep: int) -> None:
+def prune(folder: Path, position: int, keep: int) -> None:
     """Remove checkpoints inside the stage at ``position``: all but the newest of the run and ``keep`` before it."""
-    *older, _ = saved(folder)
+    older = saved(folder)[:-1]
     spare = [path for path, place in older if place.position == position and path.name.endswith(PARTIAL)]
     for path in spare[: max(0, len(spare) - keep)]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def discard_from(folder: Path, position: int, step: int) -> list[str]:
+    """Remove the checkpoints inside the stage at ``position`` from ``step`` on; returns their names."""
+    bad = [
+        path
+        for path, place in saved(folder)
+        if (place.position, place.ended) == (position, False) and place.step >= step
+    ]
+    for path in bad:
+        shutil.rmtree(path, ignore_errors=True)
+    return [path.name for path in bad]
 
 
 def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:

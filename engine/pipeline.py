@@ -221,7 +221,7 @@ class _Engine:
         found = self._ranks.from_first(lambda: newest(self._folder / "checkpoints"))
         first = self._first_stage(found[1] if found else None)
         checkpoint, place = found or (None, Place(0, -1, "", True, "base", {}))
-        self._mark_begun(accelerator, place, first)
+        self._mark_begun(accelerator, checkpoint, place, first)
         with self._ranks.first_before_others():  # it may have to be fetched
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
         traces, held_out = self._ranks.from_first(lambda: self._load_traces(policy))
@@ -242,6 +242,7 @@ class _Engine:
             listener=self._listener,
             control=Control(self._writer, self._listener, lambda: self._flag.raised, self._ranks),
             checkpoint=save,
+            prune=lambda: self._prune(context),
             after=place.after,
         )
         state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
@@ -257,10 +258,15 @@ class _Engine:
             ended += 1
         return ended
 
-    def _mark_begun(self, accelerator: Accelerator, place: Place, first: int) -> None:
+    def _mark_begun(self, accelerator: Accelerator, checkpoint: Path | None, place: Place, first: int) -> None:
         resumed = self._row["started"] is not None
         self._writer.step = place.step
         self._writer.forget_after(place.step, first)
+        if (
+            place.ended and place.position >= 0 and place.position not in self._done
+        ):  # killed right behind its checkpoint
+            done = {"status": "done", "last_step": place.step, "ended": time.time(), "checkpoint": str(checkpoint)}
+            self._writer.stage(place.position, place.kind, **done)
         self._writer.update_run(
             status="running",
             device=_device_words(accelerator, self._ranks),
@@ -271,7 +277,8 @@ class _Engine:
             ended=None,
             error=None,
         )
-        what = f"resumed at step {place.step}" if resumed else "started"
+        parent = f" from {self._row['parent']}@{self._row['parent_step']}" if self._row["parent"] else ""
+        what = f"resumed at step {place.step}" if resumed else f"started{parent}"
         together = f", {self._ranks.size} processes" if self._ranks.size > 1 else ""
         self._writer.event("started", f"{what}: {' > '.join(self._stages)}, seed {self._recipe.seed}{together}")
 
@@ -299,10 +306,14 @@ class _Engine:
             context.write_down()
             context.record_stage(kind, status="stopped", ended=time.time())
             raise
+        except Diverged:
+            self._discard_unsound(context)
+            raise
         saved = None
         if kind != "eval":
             context.after = kind if context.after == "base" else f"{context.after}+{kind}"
             saved = str(self._save(context, None))
+            self._prune(context)
         context.accelerator.free_memory()
         context.record_stage(kind, status="done", last_step=context.step, ended=time.time(), checkpoint=saved)
 
@@ -311,12 +322,24 @@ class _Engine:
         context.record_stage(kind, status="running")
         costs = asdict(context.costs if state is None else context.kept)
         place = Place(context.step, context.position, kind, state is None, context.after, costs)
-        folder, keep = self._folder / "checkpoints", self._recipe.checkpoints.keep
-        path = self._ranks.from_first(
-            lambda: checkpoints.save(folder, context.policy, place, state, asked=asked, keep=keep)
-        )
+        folder = self._folder / "checkpoints"
+        path = self._ranks.from_first(lambda: checkpoints.save(folder, context.policy, place, state, asked=asked))
         self._writer.event("checkpoint", path.name)
         return path
+
+    def _prune(self, context: Context) -> None:
+        folder, keep = self._folder / "checkpoints", self._recipe.checkpoints.keep
+        self._ranks.from_first(lambda: checkpoints.prune(folder, context.position, keep))
+
+    def _discard_unsound(self, context: Context) -> None:
+        """Remove what was written behind the last finite gradient: those weights gave none since."""
+        folder, step = self._folder / "checkpoints", context.sound_step
+        if step is not None:
+            names = self._ranks.from_first(lambda: checkpoints.discard_from(folder, context.position, step))
+            for name in names:
+                self._writer.event(
+                    "checkpoint", f"{name} removed: its weights gave no finite gradient", level="warning"
+                )
 
 
 def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:
@@ -382,12 +405,10 @@ def read_traces(policy: Policy, recipe: Recipe) -> tuple[list[tuple[Trace, Encod
     corpus, loaded = recipe.corpus, corpus_of(recipe)
     pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
     fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
-    too_long = len(pairs) - len(fitting)
-    notes = [
-        f"{len(fitting)} traces from {corpus.path or corpus.kind}",
-        f"left out: {loaded.account()}, {too_long} over {corpus.max_tokens} tokens",
-    ]
-    return fitting, notes
+    for trace, encoded in pairs:
+        if _length(encoded) > corpus.max_tokens:
+            loaded.skip(f"over {corpus.max_tokens} tokens", trace.source or trace.id)
+    return fitting, [f"{len(fitting)} traces from {corpus.path or corpus.kind}", f"left out: {loaded.account()}"]
 
 
 def _length(trace: EncodedTrace) -> int:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def plan(
     chosen = choose_arms(recipe, arms)
     group = new_id()
     columns = {"group": group, "name": name or recipe.name, "tags": json.dumps(list(tags)), "seed": recipe.seed}
-    runs = tuple(_plan_run(recipe.for_arm(arm), arm, home, columns) for arm in chosen)
+    runs = tuple(plan_run(recipe.for_arm(arm), arm, home, columns) for arm in chosen)
     return Plan(group, runs)
 
 
@@ -96,7 +97,14 @@ def new_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
 
 
-def _plan_run(recipe: Recipe, arm: str, home: Path, columns: dict[str, Any]) -> PlannedRun:
+def plan_run(
+    recipe: Recipe, arm: str, home: Path, columns: dict[str, Any], checkpoint: Path | None = None
+) -> PlannedRun:
+    """Write down one queued run, which goes on from ``checkpoint`` where one is given.
+
+    Raises:
+        EnvironmentFault: the folder or the store cannot be written.
+    """
     run = new_id()
     folder = home / run
     config = recipe.model_dump_json()
@@ -104,10 +112,21 @@ def _plan_run(recipe: Recipe, arm: str, home: Path, columns: dict[str, Any]) -> 
         try:
             folder.mkdir()
             (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+            if checkpoint:
+                shutil.copytree(checkpoint, folder / "checkpoints" / checkpoint.name, copy_function=_link)
         except OSError as error:
-            raise EnvironmentFault(f"{folder}: cannot write the run's folder ({error.strerror})") from error
+            shutil.rmtree(folder, ignore_errors=True)
+            raise EnvironmentFault(f"{folder}: cannot write the run's folder ({error.strerror or error})") from error
         writer.create_run(arm=arm, status="queued", folder=str(folder.resolve()), config=config, **columns)
     return PlannedRun(run, arm, folder)
+
+
+def _link(source: str, target: str) -> None:
+    """Another name for a file of a checkpoint, which nobody changes; a copy where the disk knows no such names."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def named(reader: Reader, reference: str) -> list[dict[str, Any]]:

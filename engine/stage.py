@@ -68,6 +68,8 @@ class Context:
     control: Control
     checkpoint: Callable[[State, bool], None]
     """Write policy and stage state down, now; true where a person asked for it."""
+    prune: Callable[[], None]
+    """Remove the checkpoints that newer ones of sound weights replace."""
     position: int = 0
     """Of the present stage in its arm."""
     after: str = "base"
@@ -80,6 +82,10 @@ class Context:
     _clocked: bool = False
     _waited: float = 0.0
     _skipped: int = 0
+    _unproven: bool = False
+    """Has no update yet shown that the weights of the newest checkpoint are sound?"""
+    sound_step: int | None = None
+    """The last update of this stage whose gradient was finite."""
     _phase: str = ""
     _phase_began: float = 0.0
     _phase_from: int = 0
@@ -118,6 +124,8 @@ class Context:
         forget_peak(self.policy.device)
         self._state = None
         self._skipped = 0
+        self._unproven = False
+        self.sound_step = None
         self.attend()
         self.recipe = self.control.settle(self.recipe, self.step)
 
@@ -252,6 +260,7 @@ class Context:
         if self._state is not None and not self._skipped:
             with self.clock("save"):
                 self.checkpoint(self._state(), asked)
+            self._unproven = True
         elif asked:
             why = "its last gradient was not finite" if self._skipped else "this stage has taken no update yet"
             self.warn("checkpoint", f"no checkpoint was written: {why}; the one before holds")
@@ -284,11 +293,16 @@ class Context:
 
     def _count_skipped(self, update: Update) -> None:
         self._skipped = self._skipped + 1 if update.skipped else 0
-        if update.skipped:
+        if not update.skipped:
+            self.sound_step = self.step
+            if self._unproven:
+                self.prune()
+                self._unproven = False
+        else:
             self.warn("skipped", f"step {self.step}: the gradient was not finite; the weights were left as they were")
         if self._skipped >= MAX_SKIPPED:
             raise Diverged(
-                f"the gradient was not finite {MAX_SKIPPED} times in a row; the last checkpoint is from before them: "
+                f"the gradient was not finite {MAX_SKIPPED} times in a row; the last checkpoint is of sound weights: "
                 f"lower the learning rate by `ra3 set {self.run} KEY=VALUE`, then `ra3 run --resume {self.run}`"
             )
 

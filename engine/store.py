@@ -31,6 +31,21 @@ LOST_SECONDS = 60.0
 LIVE = ("queued", "running", "paused")
 AT_WORK = ("running", "paused")
 ENDED = ("done", "failed", "stopped", "lost")
+_LATEST = """
+INSERT OR REPLACE INTO latest (run, key, step, value, special)
+SELECT run, key, max(step), value, special FROM metrics WHERE run = ? GROUP BY key
+"""
+_INHERITED = {
+    "metrics": ("key, step, value, special, at", "step <= :step"),
+    "phases": ("first_step, kind, position, round, started", "position <= :position AND first_step <= :step"),
+    "stages": (
+        "position, kind, status, first_step, last_step, started, ended, seconds, tokens_trained, tokens_generated, "
+        "checkpoint",
+        "position <= :position",
+    ),
+    "evals": ("position, suite, k, step, after, value, low, high, problems, n, masked", "position <= :position"),
+}
+"""Columns that a fork takes over, and of which rows of its parent."""
 CHANGES = "SELECT * FROM controls WHERE run = ? AND action = 'set' AND step IS NOT NULL ORDER BY step, id"
 
 
@@ -241,6 +256,23 @@ class Writer:
 
         self._write(delete)
 
+    def inherit(self, parent: str, step: int, position: int) -> None:
+        """Take over what ``parent`` recorded of its stages up to ``position``, until update ``step``."""
+
+        def copy() -> None:
+            with self._db.conn:
+                self._db.conn.execute("BEGIN")
+                given = {"run": self.run, "parent": parent, "step": step, "position": position}
+                for table, (columns, condition) in _INHERITED.items():
+                    self._db.conn.execute(
+                        f"INSERT INTO {table} (run, {columns}) "
+                        f"SELECT :run, {columns} FROM {table} WHERE run = :parent AND {condition}",
+                        given,
+                    )
+                self._db.conn.execute(_LATEST, [self.run])
+
+        self._write(copy)
+
     def _delete_after(self, step: int, position: int) -> None:
         execute = self._db.conn.execute
         later = "DELETE FROM {} WHERE run = ? AND step > ?"
@@ -251,11 +283,7 @@ class Writer:
         execute("DELETE FROM samples WHERE run = ? AND position >= ? AND phase = 'eval'", [self.run, position])
         execute("DELETE FROM evals WHERE run = ? AND position >= ?", [self.run, position])
         execute("DELETE FROM stages WHERE run = ? AND position > ?", [self.run, position])
-        execute(
-            "INSERT OR REPLACE INTO latest (run, key, step, value, special) "
-            "SELECT run, key, max(step), value, special FROM metrics WHERE run = ? GROUP BY key",
-            [self.run],
-        )
+        execute(_LATEST, [self.run])
 
     def _insert_pending(self) -> None:
         with self._db.conn:

@@ -39,6 +39,7 @@ def run(
     arm: Annotated[list[str] | None, typer.Option(help="Only this arm; may be given again.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="REF", help="Finish a run or group.")] = None,
+    fork: Annotated[str | None, typer.Option(metavar="RUN@STEP", help="Begin from a run's checkpoint.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,
     home: Home = HOME,
@@ -48,9 +49,18 @@ def run(
         _assist(home)
         return
     if resume is not None:
-        if recipe is not None:
-            raise UsageFault("--resume goes on with the recipe the run began with; leave RECIPE and its changes out")
+        if recipe is not None or fork is not None:
+            raise UsageFault(
+                "--resume goes on with the recipe the run began with; leave RECIPE, its changes and --fork out "
+                "(`ra3 set` changes live knobs of a run that is to be resumed)"
+            )
         resume_runs(home, resume, detach=detach, as_json=as_json, processes=processes)
+        return
+    if fork is not None:
+        if arm:
+            raise UsageFault("--fork goes on with the arm of its run; leave --arm out")
+        changes = [*([recipe] if recipe else ()), *(overrides or ()), *_shorthands(seed, device)]
+        fork_run(home, fork, changes, name=name, tags=tag or (), dry_run=dry_run, detach=detach, as_json=as_json)
         return
     if recipe is None:
         raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
@@ -85,6 +95,31 @@ def launch(
     planned = plan(recipe, home, name=name, tags=tags, arms=arms)
     talk(f"group {planned.group}: " + ", ".join(f"{run.id} {run.arm}" for run in planned.runs))
     _work(home, [run.id for run in planned.runs], detach=detach, as_json=as_json)
+
+
+def fork_run(
+    home: Path,
+    reference: str,
+    changes: list[str],
+    *,
+    name: str | None,
+    tags: list[str] | tuple[()],
+    dry_run: bool,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Plan a run that begins from the checkpoint ``reference`` names, and work on it."""
+    from engine.fork import find_origin, forked_recipe, plan_fork
+
+    origin = find_origin(home, reference)
+    recipe = forked_recipe(origin, changes)
+    if dry_run:
+        show_plan(recipe, home, None, as_json=as_json)
+        return
+    planned = plan_fork(home, origin, recipe, name=name, tags=tags)
+    (run,) = planned.runs
+    talk(f"group {planned.group}: {run.id} {run.arm}, from {origin.parent['id']}@{origin.place.step}")
+    _work(home, [run.id], detach=detach, as_json=as_json)
 
 
 def resume_runs(home: Path, reference: str, *, detach: bool, as_json: bool, processes: int | None = None) -> None:
