@@ -132,8 +132,8 @@ def plan_fork(home: Path, origin: Origin, recipe: Recipe, *, name: str | None = 
 
 def _stage_so_far(place: Place, planned: PlannedRun, checkpoint: str) -> dict[str, Any]:
     """The row of the stage that the checkpoint is of, as it was then."""
-    used = {key: place.costs[key] for key in ("tokens_trained", "tokens_generated")}
-    used["seconds"] = place.costs["wall"]
+    used = {key: place.costs[key] for key in ("tokens_trained", "tokens_generated", "flops", "peak_mb")}
+    used |= {"seconds": place.costs["wall"], "work": json.dumps(place.costs["seconds"])}
     if not place.ended:
         return {**used, "status": "stopped", "last_step": None, "ended": None, "checkpoint": None}
     own = planned.folder / "checkpoints" / checkpoint

@@ -40,7 +40,7 @@ _INHERITED = {
     "phases": ("first_step, kind, position, round, started", "position <= :position AND first_step <= :step"),
     "stages": (
         "position, kind, status, first_step, last_step, started, ended, seconds, tokens_trained, tokens_generated, "
-        "checkpoint",
+        "checkpoint, flops, peak_mb, work",
         "position <= :position",
     ),
     "evals": ("position, suite, k, step, after, value, low, high, problems, n, masked", "position <= :position"),

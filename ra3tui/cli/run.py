@@ -59,7 +59,7 @@ def run(
     if fork is not None:
         if arm:
             raise UsageFault("--fork goes on with the arm of its run; leave --arm out")
-        changes = [*([recipe] if recipe else ()), *(overrides or ()), *_shorthands(seed, device)]
+        changes = [*([recipe] if recipe else ()), *(overrides or ()), *_shorthands(seed, device, processes)]
         fork_run(home, fork, changes, name=name, tags=tag or (), dry_run=dry_run, detach=detach, as_json=as_json)
         return
     if recipe is None:

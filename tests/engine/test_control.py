@@ -15,7 +15,7 @@ from engine import control, store
 from engine.control import Control
 from engine.knobs import LIVE_KNOBS, knobs, parse_knob, present_recipe
 from engine.pipeline import execute
-from engine.places import newest
+from engine.places import newest, saved
 from engine.progress import Silent
 from engine.ranks import Ranks
 from engine.recipe import Recipe
@@ -292,3 +292,21 @@ def test_a_checkpoint_before_the_first_update_of_a_stage_is_refused_with_a_warni
     found = newest(tmp_path / run / "checkpoints")
     assert found is not None
     assert found[1].ended
+
+
+def test_a_run_that_diverged_goes_on_from_its_last_sound_checkpoint_at_a_lower_rate(tmp_path: Path) -> None:
+    stages = {'"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp"', "tokens = 600": "tokens = 2000"}
+    run = start(small_recipe(tmp_path, **stages), tmp_path)
+    rate = "ntp.optimiser.learning_rate"
+    (outcome,) = execute(tmp_path, [run], Script(tmp_path, run, {("ntp", 2): ("set", rate, 1e30)}))
+    assert outcome.status == "failed"
+    assert f"`ra3 set {run} KEY=VALUE`" in str(outcome.error)
+    ((_, place),) = saved(tmp_path / run / "checkpoints")
+    assert place.step == 3  # the rate took hold behind it: update 4 wrecked the weights, 5 to 9 were skipped
+    assert "000004-ntp-partial removed: its weights gave no finite gradient" in events(tmp_path, run, "checkpoint")
+    request(tmp_path, run, "set", "somebody", rate, 1e-3)
+    (outcome,) = execute(tmp_path, [run], Silent())
+    assert outcome.status == "done"
+    with closing(Reader(tmp_path)) as reader:
+        losses = [loss for _, loss in reader.series(run, "loss")]
+    assert losses[-1] < losses[0]

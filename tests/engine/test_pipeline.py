@@ -16,47 +16,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine.errors import EnvironmentFault, UsageFault
 from engine.pipeline import execute
 from engine.places import newest
-from engine.policy import load_policy
 from engine.progress import Progress, Silent
 from engine.recipe import Recipe
 from engine.recipefiles import load_recipe
 from engine.runs import RunTaken, plan
 from engine.store import Reader
+from tests.engine.engines import begin, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
-
-
-def start(recipe: Recipe, home: Path) -> str:
-    return plan(recipe, home).runs[0].id
-
-
-def records(home: Path, run: str) -> dict[str, object]:
-    """Everything a run recorded that does not tell the time."""
-    reader = Reader(home)
-    timed = {"id", "run", "at", "cpu_s", "wall_s", "peak_mb", "started", "ended", "seconds", "work", "checkpoint"}
-    timed |= {"trace_id"}
-
-    def told(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-        return [{k: v for k, v in row.items() if k not in timed} for row in rows]
-
-    traces = reader.traces(run)
-    keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
-    found = {
-        "metrics": {key: reader.series(run, key) for key in keys if not key.startswith(("seconds/", "memory/"))},
-        "traces": told(traces),
-        "lines": [told(reader.trace_lines(trace["id"])) for trace in traces],
-        "samples": told(reader.samples(run, limit=10_000)),
-        "evals": told(reader.evals(run)),
-        "stages": told(reader.stages(run)),
-        "phases": told(reader.phases(run)),
-    }
-    reader.close()
-    return found
-
-
-def fingerprint(home: Path, run: str) -> str:
-    found = newest(home / run / "checkpoints")
-    assert found is not None
-    return load_policy(str(found[0])).fingerprint()
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +90,10 @@ def test_the_same_seed_gives_the_same_run(whole: tuple[Recipe, Path, str], tmp_p
     assert records(tmp_path, again) == records(home, run)
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_until(condition: Callable[[], bool], ended: Callable[[], int | None]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
-        assert process.poll() is None, "the engine ended before it could be interrupted"
+        assert ended() is None, "the engine ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -159,15 +125,12 @@ def test_a_killed_run_resumes_to_the_same_bits_and_records(
 ) -> None:
     recipe, home, run = whole
     killed = start(recipe, tmp_path)
-    process = engine(tmp_path, killed)
-    wait_until(lambda: recorded(tmp_path, killed, *MOMENTS[moment]), process)
+    process = begin(tmp_path, killed)
+    wait_until(lambda: recorded(tmp_path, killed, *MOMENTS[moment]), lambda: process.exitcode)
     process.kill()
-    process.wait()
-    reader = Reader(tmp_path)
-    assert reader.run(killed)["status"] == "lost"
-    reader.close()
-    (outcome,) = execute(tmp_path, [killed], Silent())
-    assert outcome.status == "done", outcome.error
+    process.join()
+    assert status(tmp_path, killed) == "lost"
+    finish(tmp_path, killed)
     assert fingerprint(tmp_path, killed) == fingerprint(home, run)
     assert records(tmp_path, killed) == records(home, run)
 
@@ -179,7 +142,7 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
     recipe, home, run = whole
     stopped = start(recipe, tmp_path)
     process = engine(tmp_path, stopped)
-    wait_until(lambda: recorded(tmp_path, stopped, "metrics", "key = 'loss'"), process)
+    wait_until(lambda: recorded(tmp_path, stopped, "metrics", "key = 'loss'"), process.poll)
     process.send_signal(number)
     assert process.wait(timeout=60) == 0
     reader = Reader(tmp_path)
@@ -194,7 +157,7 @@ def test_a_second_engine_on_the_same_run_is_refused(tmp_path: Path) -> None:
     run = start(small_recipe(tmp_path), tmp_path / "home")
     process = engine(tmp_path / "home", run)
     try:
-        wait_until(lambda: recorded(tmp_path / "home", run, "events", "kind = 'started'"), process)
+        wait_until(lambda: recorded(tmp_path / "home", run, "events", "kind = 'started'"), process.poll)
         with pytest.raises(RunTaken, match=str(process.pid)):
             execute(tmp_path / "home", [run], Silent())
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -10,14 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.schema import SCHEMA_VERSION
+from engine.schema import ADDED, SCHEMA_VERSION
 from engine.store import LOST_SECONDS, Reader, StoreError, Writer, connect, database_path, request
 
 DOC = Path(__file__).parents[2] / "docs" / "store.md"
@@ -330,6 +331,23 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     for opened in (lambda: Reader(tmp_path), lambda: Writer(tmp_path, "r1")):
         with pytest.raises(StoreError, match="written by a newer ra3"):
             opened()
+
+
+@pytest.mark.parametrize("opener", [Reader, lambda home: Writer(home, "r1")])
+def test_a_store_of_the_first_version_gets_the_columns_it_lacks(opener: Callable[[Path], Any], tmp_path: Path) -> None:
+    with Writer(tmp_path, "r1") as writer:
+        create(writer)
+        request(tmp_path, "r1", "stop", "ada")
+    with closing(sqlite3.connect(database_path(tmp_path))) as connection:
+        for statement in itertools.chain.from_iterable(ADDED.values()):
+            connection.execute(" ".join(statement.replace("ADD", "DROP").split()[:6]))
+        connection.execute("PRAGMA user_version = 1")
+    opener(tmp_path)
+    with closing(Reader(tmp_path)) as reader:
+        (row,) = reader.runs()
+        assert (row["id"], row["parent"], row["parent_step"]) == ("r1", None, None)
+        assert reader.rows("SELECT who, step FROM controls") == [{"who": "ada", "step": None}]
+        assert reader.rows("PRAGMA user_version") == [{"user_version": SCHEMA_VERSION}]
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
