@@ -222,11 +222,11 @@ class Context:
     @contextmanager
     def measuring(self) -> Iterator[None]:
         """*Collective.* What is done inside costs the stage seconds of measuring, and nothing else."""
-        before = replace(self.settled())
+        generated = self.settled().tokens_generated
         with self.clock("measure"):
             yield
         self._meter.take()
-        self.costs.tokens_generated = before.tokens_generated
+        self.costs.tokens_generated = generated
 
     def tell(self, done: int, total: int, unit: str, note: str = "") -> None:
         """Show how far the phase is, to whoever watches in this process and, once a second, in the store."""

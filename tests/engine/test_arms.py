@@ -154,6 +154,20 @@ def test_ntp_with_comments_learns_gate_comment_and_code(kind: str, tmp_path: Pat
     assert reader.latest(run)["ntp/loss_code"] < dict(reader.series(run, "ntp/loss_code"))[1]
 
 
+def test_measuring_held_out_traces_is_charged_to_no_arm_and_changes_no_weight(tmp_path: Path) -> None:
+    found = []
+    for rollouts in (0, 5):
+        folder = tmp_path / str(rollouts)
+        folder.mkdir()
+        reader, run = finished(folder, '"ra3"', **{"[ra3]": f"[ra3]\nheld_out_rollouts = {rollouts}"})
+        (stage,) = reader.stages(run)
+        latest = reader.latest(run)
+        assert ("held_out/perplexity_latents" in latest) == (rollouts > 0)
+        assert stage["flops"] > 0
+        found.append((latest["loss"], *(stage[name] for name in ("flops", "tokens_generated", "tokens_trained"))))
+    assert found[0] == found[1]
+
+
 def test_an_arm_trains_for_as_many_seconds_as_another_took(tmp_path: Path) -> None:
     arms = """
 [arms.first]
