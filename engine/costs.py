@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from dataclasses import dataclass, field
@@ -96,7 +97,11 @@ def peak_mb(device: torch.device) -> float:
 
 
 def forget_peak(device: torch.device) -> None:
-    """Let `peak_mb` begin anew; where the system does not allow it, it stays that of the whole process."""
+    """Let go of what nothing refers to, and let `peak_mb` begin anew.
+
+    Where the system does not allow that, it stays the peak of the whole process.
+    """
+    gc.collect()  # an arm that has ended may hang on by a cycle, with its models
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
