@@ -227,6 +227,22 @@ class TestDraw:
         assert logprobs[0].exp().item() == pytest.approx(0.5)
         assert behaviour[0].exp().item() == pytest.approx(0.625)
 
+    def test_rounding_of_the_logits_seldom_changes_a_draw(self) -> None:
+        noise = torch.Generator().manual_seed(0)
+        logits = 3 * torch.randn(8, 50_001, generator=noise).repeat_interleave(100, 0)
+        rounded = logits + 1e-5 * torch.randn(logits.shape, generator=noise)
+        uniforms = torch.rand(800, generator=noise, dtype=torch.float64)
+        assert int((draw(logits, uniforms, 1.0)[0] != draw(rounded, uniforms, 1.0)[0]).sum()) <= 1
+
+    def test_events_of_all_blocks_follow_their_probabilities(self) -> None:
+        logits = torch.full((1, 1000), -torch.inf)
+        logits[0, [3, 255, 256, 700, 999]] = torch.tensor([0.1, 0.2, 0.3, 0.15, 0.25]).log()
+        n = 20_000
+        uniforms = torch.from_numpy(np.random.default_rng(1).random(n))
+        counts = torch.bincount(draw(logits.expand(n, -1), uniforms, 1.0)[0], minlength=1000)
+        assert counts[[3, 255, 256, 700, 999]] / n == pytest.approx([0.1, 0.2, 0.3, 0.15, 0.25], abs=0.01)
+        assert int(counts.sum()) == n
+
     def test_extreme_uniforms_never_draw_what_has_no_probability(self) -> None:
         logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]])
         uniforms = torch.tensor([0.0, np.nextafter(1.0, 0.0)], dtype=torch.float64)
