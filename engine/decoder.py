@@ -262,7 +262,7 @@ def _invert(likely: Tensor, uniforms: Tensor) -> Tensor:
     Along a single sum over V the rounding of all that stands before an unlikely event moves its place by more than its
     width: on SmolLM2, 4 draws in 1000 changed with the shape of the batch, now 1 in 5000.
     """
-    blocks = pad(likely, (0, -likely.shape[-1] % BLOCK)).unflatten(-1, (-1, BLOCK))
+    blocks = pad(likely, (0, -likely.shape[-1] % BLOCK)).reshape(len(likely), -1, BLOCK)
     scaled = uniforms * HIGH
     block = _reach(blocks.sum(-1, dtype=torch.float64), scaled.floor() / HIGH)
     inside = blocks.gather(1, block[..., None].expand(-1, -1, BLOCK))[:, 0]
