@@ -26,7 +26,7 @@ from engine.recipe import Recipe
 if TYPE_CHECKING:
     from engine.lora import Adapter
 
-_AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | None, *, asked: bool = False) -> Path:
@@ -108,22 +108,26 @@ def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:
         dtype=recipe.model.dtype,
         device=device,
     )
-    policy.autocast = _AUTOCAST[recipe.compute.mixed_precision]
+    policy.autocast = AUTOCAST[recipe.compute.mixed_precision]
     if recipe.lora.rank:
-        policy.adapter = _adapter(policy, recipe, checkpoint)
+        policy.adapter = new_adapter(policy.model, recipe)
+        if checkpoint:
+            policy.adapter.restore(checkpoint / ADAPTER)
     return policy
 
 
-def _adapter(policy: Policy, recipe: Recipe, checkpoint: Path | None) -> Adapter:
-    """A new adapter, or the one in ``checkpoint``."""
+def new_adapter(model: Any, recipe: Recipe) -> Adapter:
+    """The adapter of ``model`` that a recipe asks for, adding nothing yet.
+
+    Raises:
+        EnvironmentFault: peft is not installed.
+        UsageFault: the recipe's target modules are not to be adapted.
+    """
     try:
         from engine.lora import Adapter  # noqa: PLC0415 - peft is an extra
     except ModuleNotFoundError as error:
         raise EnvironmentFault("lora.rank is set, which needs peft: pip install 'ra3[lora]'") from error
-    adapter = Adapter.on(policy.model, recipe.lora, recipe.seed)
-    if checkpoint:
-        adapter.restore(checkpoint / ADAPTER)
-    return adapter
+    return Adapter.on(model, recipe.lora, recipe.seed)
 
 
 def load_state(checkpoint: Path) -> dict[str, Any] | None:

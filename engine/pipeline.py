@@ -24,7 +24,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
-from engine import checkpoints, em, evaluate, ntp, rlvr
+from engine import checkpoints, em, estimate, evaluate, ntp, rlvr
 from engine.bystander import Bystander
 from engine.control import Control
 from engine.corpora import corpus_of
@@ -224,6 +224,7 @@ class _Engine:
         self._mark_begun(accelerator, checkpoint, place, first)
         with self._ranks.first_before_others():  # it may have to be fetched
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
+        self._tell_memory(policy, accelerator)
         traces, held_out = self._ranks.from_first(lambda: self._load_traces(policy))
 
         def save(state: State, asked: bool) -> None:
@@ -250,6 +251,14 @@ class _Engine:
             context.begin_stage(position, place.costs if state else None)
             self._run_stage(context, state)
             state = None
+
+    def _tell_memory(self, policy: Policy, accelerator: Accelerator) -> None:
+        """Say what the run will need at its peak, and warn where that is more than there is."""
+        device = accelerator.device
+        sharing = self._ranks.size if device.type == "cpu" else 1
+        level, told = estimate.tell(policy.model.config, self._recipe, device, sharing=sharing)
+        self._writer.event("memory", told, level)
+        self._listener.event(self._run, level, told)
 
     def _first_stage(self, place: Place | None) -> int:
         """The first stage that has not ended, by the store and by the newest checkpoint."""

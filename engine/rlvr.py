@@ -70,19 +70,26 @@ def form_group(samples: list[Sample], settings: recipe.Rlvr) -> SampleGroup:
     return SampleGroup(samples, counted, group_advantages(rewards, counted, settings.normalise))
 
 
-def sample_tree(policy: Policy, group: SampleGroup, *, clipped: bool) -> Tree:
-    """One group as a tree: the prompt once, a branch a sample, a target a sampled token with its sample's advantage."""
-    tree = Tree()
+def sample_trees(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped: bool) -> list[Tree]:
+    """One group as few trees of at most ``row_tokens`` nodes: the prompt, a branch a sample, a target a sampled token.
+
+    A target's coefficient is its sample's advantage.
+    """
     problem = group.samples[0].problem
-    root = tree.extend([*policy.bos, *policy.encode(problem.prompt)])[-1]
+    prompt = [*policy.bos, *policy.encode(problem.prompt)]
+    trees = [Tree()]
     for sample, advantage, counted in zip(group.samples, group.advantages, group.kept, strict=True):
         if not counted:
             continue
         ids = sample.completion.ids
-        before = [root, *tree.extend(ids, root)[:-1]]
+        if trees[-1].ids and len(trees[-1].ids) + len(ids) > row_tokens:
+            trees.append(Tree())
+        root = trees[-1].extend(prompt)[-1]
+        before = [root, *trees[-1].extend(ids, root)[:-1]]
         for node, token, old in zip(before, ids, sample.completion.logprobs, strict=True):
-            tree.targets.append(Target((Piece(node, token),), "completion", float(advantage), old if clipped else None))
-    return tree
+            target = Target((Piece(node, token),), "completion", float(advantage), old if clipped else None)
+            trees[-1].targets.append(target)
+    return trees
 
 
 def run(context: Context, state: State | None) -> None:
@@ -132,7 +139,9 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) 
     """Take one update's passes over its samples; None where no group has anything to teach."""
     settings = context.recipe.rlvr
     clipped = settings.epochs > 1
-    trees = [sample_tree(context.policy, group, clipped=clipped) for group in groups if group.teaches]
+    row_tokens = context.recipe.compute.row_tokens
+    teaching = [group for group in groups if group.teaches]
+    trees = [tree for g in teaching for tree in sample_trees(context.policy, g, row_tokens, clipped=clipped)]
     if not trees:
         return None
     update = None

@@ -1,0 +1,72 @@
+"""Peak memory of an update on a CPU, beside what `engine.estimate` says of it before.
+
+SmolLM2-135M, two updates of two micro-batches, each a full row of tokens; each case in a process of its own. What was resident before the model was
+loaded, libraries above all, is left out.
+
+    python bench/memory.py [--row-tokens 512] [--only NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+
+import psutil
+from accelerate import Accelerator
+
+from engine import estimate
+from engine.checkpoints import open_policy
+from engine.footprint import footprint
+from engine.packing import Piece, Target, Tree
+from engine.recipe import Recipe
+from engine.recipefiles import load_recipe
+from engine.trainer import Trainer
+
+CASES = {
+    "all weights": [],
+    "all weights, checkpointing": ["compute.gradient_checkpointing=true"],
+    "all weights, bf16": ["compute.mixed_precision=bf16"],
+    "adapters": ["lora.rank=16"],
+    "adapters, checkpointing": ["lora.rank=16", "compute.gradient_checkpointing=true"],
+}
+
+
+def row(recipe: Recipe) -> Tree:
+    """A tree that fills one row, every token a target."""
+    tree = Tree()
+    nodes = tree.extend([n % 4000 for n in range(recipe.compute.row_tokens)])
+    tree.targets = [Target((Piece(node, 100),), "code") for node in nodes]
+    return tree
+
+
+def measure(overrides: list[str]) -> tuple[float, float]:
+    """Bytes said and taken."""
+    recipe = load_recipe("smollm2", overrides).for_arm("ntp")
+    before = psutil.Process().memory_info().rss
+    policy = open_policy(recipe, None, "cpu")
+    accelerator = Accelerator(cpu=True, mixed_precision=recipe.compute.mixed_precision)
+    trainer = Trainer(policy, recipe.ntp.optimiser, recipe.compute, accelerator)
+    for _ in range(2):  # the moments are there from the first on
+        trainer.update([row(recipe), row(recipe)])
+    took = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    said = next(need for need in estimate.needs(footprint(policy.model.config, recipe), recipe) if need.stage == "ntp")
+    return said.total, took
+
+
+def main() -> None:
+    """Measure the cases and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--row-tokens", type=int, default=512)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="NAME")
+    arguments = parser.parse_args()
+    print(f"{'':28}{'said GB':>9}{'took GB':>9}{'ratio':>7}", flush=True)  # noqa: T201
+    for name in arguments.only:
+        overrides = [f"compute.row_tokens={arguments.row_tokens}", *CASES[name]]
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            said, took = pool.apply(measure, (overrides,))
+        print(f"{name:28}{said / 1e9:9.2f}{took / 1e9:9.2f}{said / took:7.2f}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
