@@ -37,3 +37,7 @@ bench-estep *args:
 # Tokens a second of training, beside trl
 bench-train *args:
     python bench/train.py {{args}}
+
+# Peak memory of an update, beside what was said of it before
+bench-memory *args:
+    python bench/memory.py {{args}}

@@ -1,7 +1,7 @@
 """Peak memory of an update on a CPU, beside what `engine.estimate` says of it before.
 
-SmolLM2-135M, two updates of two micro-batches, each a full row of tokens; each case in a process of its own. What was resident before the model was
-loaded, libraries above all, is left out.
+SmolLM2-135M, two updates of two micro-batches, each a full row of tokens; each case in a process of its own. What was
+resident before the model was loaded, libraries above all, is left out.
 
     python bench/memory.py [--row-tokens 512] [--only NAME ...]
 """
