@@ -31,6 +31,8 @@ class Footprint:
     model: Any
     mode: FakeTensorMode
     """In which the model's weights have shapes and no memory."""
+    adapter: Any
+    """That of the model, if any: it is gone when nothing refers to it."""
     recipe: Recipe
     weights: int
     """Of the model, adapters left out."""
@@ -83,7 +85,7 @@ def footprint(config: Any, recipe: Recipe) -> Footprint:
         cache = DynamicCache()
         model.get_decoder()(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), past_key_values=cache, use_cache=True)
         held = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
-    return Footprint(model, mode, recipe, weights, trained, vocabulary, width, held // _PROBE)
+    return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, held // _PROBE)
 
 
 def _pass(model: Any, rows: int, tokens: int, lower: torch.dtype | None) -> None:
