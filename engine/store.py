@@ -22,6 +22,7 @@ from sqlite_utils import Database
 
 from engine.errors import EnvironmentFault
 from engine.schema import SCHEMA_VERSION, bring_up
+from engine.spending import SPENT_BY, together
 
 FLUSH_ROWS = 500
 FLUSH_SECONDS = 0.25
@@ -238,13 +239,8 @@ class Writer:
 
     def spent_by(self, arm: str) -> float | None:
         """Seconds that ``ntp`` and ``ra3`` took an arm of this launch, measuring left out; None without either."""
-        rows = self._rows(
-            "SELECT sum(s.seconds - coalesce(json_extract(s.work, '$.measure'), 0)) AS spent FROM stages s "
-            'JOIN runs r ON r.id = s.run JOIN runs mine ON mine."group" = r."group" '
-            "WHERE mine.id = ? AND s.kind IN ('ntp', 'ra3') AND s.status = 'done' AND r.arm = ?",
-            arm,
-        )
-        return None if rows[0]["spent"] is None else float(rows[0]["spent"])
+        spent: float | None = self._rows(SPENT_BY, arm)[0]["spent"]
+        return spent
 
     def forget_after(self, step: int, position: int) -> None:
         """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""
@@ -445,10 +441,7 @@ class Reader:
                     (run["id"], row["position"], row["suite"]),
                     {"run": run["id"], "arm": run["arm"]}
                     | {name: row[name] for name in ("after", "suite", "problems", "n", "step")}
-                    | {c: sum(s[c] for s in costs) for c in ("tokens_trained", "tokens_generated", "flops")}
-                    | {"seconds": sum(s["seconds"] - s["work"].get("measure", 0.0) for s in costs)}
-                    | {"peak_mb": max((s["peak_mb"] for s in costs if s["peak_mb"]), default=None)}
-                    | {"pass": {}},
+                    | {**together(costs), "pass": {}},
                 )
                 entry["pass"][row["k"]] = {name: row[name] for name in ("value", "low", "high")}
         return list(table.values())
