@@ -1,7 +1,8 @@
 """Peak memory of an update on a CPU, beside what `engine.estimate` says of it before.
 
 SmolLM2-135M, two updates of two micro-batches, each a full row of tokens; each case in a process of its own. What was
-resident before the model was loaded, libraries above all, is left out.
+resident before the model was loaded, libraries above all, is left out, and so is what the C library's heap holds back
+of memory that was freed: every tensor of over 256 KiB is mapped by itself, which a run does not do, as it is slower.
 
     python bench/memory.py [--row-tokens 512] [--only NAME ...]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 
 import psutil
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("--row-tokens", type=int, default=512)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="NAME")
     arguments = parser.parse_args()
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(1 << 18)  # of the processes started from here on
     print(f"{'':28}{'said GB':>9}{'took GB':>9}{'ratio':>7}", flush=True)  # noqa: T201
     for name in arguments.only:
         overrides = [f"compute.row_tokens={arguments.row_tokens}", *CASES[name]]
