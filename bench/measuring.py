@@ -58,14 +58,14 @@ def _send(measure: Callable[..., Figure], arguments: tuple[Any, ...], threads: i
 def header() -> str:
     """The first line of the table."""
     names = f"{'tokens':>7}{'seconds':>9}{'CPU s':>8}{'tokens/s':>10}{'tokens/CPU s':>14}{'peak MB':>9}{'load':>6}"
-    return f"{'':40}{names}"
+    return f"{'':42}{names}"
 
 
 def told(name: str, figure: Figure) -> str:
     """One line of the table."""
     rates = f"{figure.tokens / figure.seconds:10.1f}{figure.tokens / figure.cpu_seconds:14.1f}"
     times = f"{figure.seconds:9.1f}{figure.cpu_seconds:8.1f}"
-    return f"{name:40}{figure.tokens:7}{times}{rates}{figure.peak_mb:9.0f}{figure.load:6.1f}"
+    return f"{name:42}{figure.tokens:7}{times}{rates}{figure.peak_mb:9.0f}{figure.load:6.1f}"
 
 
 def compare(ours: Figure, theirs: Figure, title: str, aim: float | None) -> str:

@@ -63,6 +63,10 @@ class Compute(Section):
     gradient_checkpointing: bool = False
     """Keep what goes into a layer alone for the backward pass, and compute the layer again: a third more work, and
     activations for one layer instead of all."""
+    compile: bool = False
+    """Compile the layers for training, by torch: half a minute at the start of each stage, then faster updates. Needs a
+    C++ compiler; not with ``shard``. A resumed run is the same to rounding alone: what is compiled depends on what came
+    first."""
     processes: int = Field(1, ge=1)
     """How many share the work of a run: one a GPU, or, on CPU, a few with some cores each. Under ``accelerate launch``
     or ``torchrun`` theirs count."""
@@ -366,6 +370,8 @@ class Recipe(Section):
     def _shards_fit(self) -> Recipe:
         if self.compute.shard and self.lora.rank:
             raise ValueError("compute.shard: adapters are too small to shard; set it to false, or lora.rank to 0")
+        if self.compute.shard and self.compute.compile:
+            raise ValueError("compute.shard: sharded layers are not compiled; set it or compute.compile to false")
         if self.compute.shard and self.compute.mixed_precision == "fp16":
             raise ValueError("compute.shard does not scale losses as fp16 needs; set compute.mixed_precision = bf16")
         return self

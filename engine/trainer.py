@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from engine import recipe
+from engine.compiling import Compiled
 from engine.memory import enable_recomputing, recomputing
 from engine.packing import Batch, Target, Tree, collate, logprobs, pack
 from engine.policy import Policy
@@ -87,6 +89,7 @@ class Trainer:
         accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
+        self._compiled = Compiled(policy.model).used if compute.compile else nullcontext
         self._weights = (Shards if compute.shard and self._ranks.size > 1 else Replica)(policy, self._ranks)
         adam = torch.optim.AdamW(
             self._weights.parameters,
@@ -107,7 +110,7 @@ class Trainer:
         total = sum(len(tree.targets) for tree in trees)
         batches = micro_batches(trees, self.compute)
         self._weights.take()
-        with recomputing(self._weights.model):
+        with recomputing(self._weights.model), self._compiled():
             mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
                 self._backward(collate(batches[0]), 0.0, clip)
