@@ -334,6 +334,7 @@ class _Engine:
         folder = self._folder / "checkpoints"
         path = self._ranks.from_first(lambda: checkpoints.save(folder, context.policy, place, state, asked=asked))
         self._writer.event("checkpoint", path.name)
+        self._writer.update_run(step=context.step)  # what is shown is never behind what can be gone on from
         return path
 
     def _prune(self, context: Context) -> None:

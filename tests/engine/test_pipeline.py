@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -145,9 +146,11 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
     wait_until(lambda: recorded(tmp_path, stopped, "metrics", "key = 'loss'"), process.poll)
     process.send_signal(number)
     assert process.wait(timeout=60) == 0
-    reader = Reader(tmp_path)
-    assert reader.run(stopped)["status"] == "stopped"
-    reader.close()
+    with closing(Reader(tmp_path)) as reader:
+        row = reader.run(stopped)
+    last = newest(tmp_path / stopped / "checkpoints")
+    assert last is not None
+    assert (row["status"], row["step"]) == ("stopped", last[1].step)
     execute(tmp_path, [stopped], Silent())
     assert fingerprint(tmp_path, stopped) == fingerprint(home, run)
     assert records(tmp_path, stopped) == records(home, run)
