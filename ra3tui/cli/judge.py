@@ -16,7 +16,7 @@ from ra3tui.cli.exit import Exit
 from ra3tui.cli.options import AsJson, print_json, printable, stderr, stdout, talk
 
 if TYPE_CHECKING:
-    from engine.suites import Problem, Suite
+    from engine.suites.problem import Problem, Suite
     from sandbox import Job, Result
 
 _SHOWN = 20  # samples that did not pass, in the table for a person
@@ -51,7 +51,7 @@ def judge(
     limit: Limit = None,
 ) -> None:
     """Judge samples in the sandbox and print their verdicts and pass@k."""
-    from engine.suites import load_suite
+    from engine.suites.loading import load_suite
 
     if (samples is not None) == references:
         raise UsageFault("give either a file of samples or --references, which judges the suite's own solutions")
@@ -70,7 +70,7 @@ def read_samples(path: Path, suite: Suite) -> list[Attempt]:
     Raises:
         UsageFault: the file or a line of it cannot be used; the message names the line and how to mend it.
     """
-    from engine.jsonl import BadLine, read_jsonl
+    from engine.text import BadLine, read_jsonl
 
     attempts, find = [], _finder(suite)
     try:
@@ -126,7 +126,7 @@ def _judged(attempts: list[Attempt], suite: str, backend: BackendName, workers: 
 
 def make_report(suite: str, attempts: list[Attempt], results: list[Result]) -> dict[str, Any]:
     """What `--json` prints: pass@k over the problems that have a sample, and each sample in the file's order."""
-    from engine.passk import estimate, reported_ks
+    from engine.suites.passk import estimate, reported_ks
 
     counts = count_passed(attempts, results)
     estimates = [estimate(counts, k) for k in reported_ks(counts)]

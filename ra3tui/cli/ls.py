@@ -12,7 +12,7 @@ from ra3tui.cli.report import forked
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 _KEYS = (
     *("id", "group", "name", "arm", "status", "stage", "step", "progress", "eta_s", "device", "created", "error"),
@@ -22,7 +22,7 @@ _KEYS = (
 
 def ls(as_json: AsJson = False, home: Home = HOME) -> None:
     """List runs, the newest group first."""
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
     with closing(Reader(home)) as reader:
         runs = _listed(reader)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.progress import Listener, Progress
+from engine.runs.progress import Listener, Progress
 from ra3tui.cli.options import count, duration, printable, stderr, talk
 
 if TYPE_CHECKING:

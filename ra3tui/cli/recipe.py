@@ -18,7 +18,7 @@ def list_recipes(as_json: AsJson = False) -> None:
     from rich import box
     from rich.table import Table
 
-    from engine.recipefiles import load_recipe, shipped
+    from engine.recipe.files import load_recipe, shipped
 
     recipes = {name: load_recipe(name) for name in shipped()}
     if as_json:
@@ -37,7 +37,7 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="With every default filled in.")] = False,
 ) -> None:
     """Print a recipe as TOML: a start for one of your own."""
-    from engine.recipefiles import load_recipe, shipped
+    from engine.recipe.files import load_recipe, shipped
 
     recipe = load_recipe(name)
     path = shipped().get(name, Path(name))
@@ -51,7 +51,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a recipe, every arm of it; exit code 2 says that it cannot be used."""
-    from engine.recipefiles import load_recipe
+    from engine.recipe.files import load_recipe
 
     recipe = load_recipe(file, overrides or ())
     for arm in recipe.arms:
@@ -65,6 +65,6 @@ def validate(
 @app.command()
 def schema() -> None:
     """Print the JSON schema of recipes: every key with its type, bounds, default and meaning."""
-    from engine.recipe import Recipe
+    from engine.recipe.recipe import Recipe
 
     print_json(Recipe.model_json_schema())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 _STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated", "flops", "peak_mb", "work")
 _EVAL_KEYS = ("after", "suite", "k", "value", "low", "high", "problems", "n", "masked", "step")

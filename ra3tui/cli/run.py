@@ -16,7 +16,7 @@ from ra3tui.cli.options import HOME, AsJson, Home, count, print_json, stdout, ta
 from ra3tui.cli.progress import watched
 
 if TYPE_CHECKING:
-    from engine.recipe import Recipe
+    from engine.recipe.recipe import Recipe
 
 Device = Annotated[str | None, typer.Option(help="Short for compute.device=…: auto, cpu, cuda, cuda:N.")]
 Seed = Annotated[int | None, typer.Option(help="Short for seed=….")]
@@ -64,7 +64,7 @@ def run(
         return
     if recipe is None:
         raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
-    from engine.recipefiles import load_recipe
+    from engine.recipe.files import load_recipe
 
     resolved = load_recipe(recipe, [*(overrides or ()), *_shorthands(seed, device, processes)])
     if dry_run:
@@ -90,7 +90,7 @@ def launch(
     as_json: bool = False,
 ) -> None:
     """Plan the arms of ``recipe`` in the store of ``home`` and work on them."""
-    from engine.runs import plan
+    from engine.runs.planning import plan
 
     planned = plan(recipe, home, name=name, tags=tags, arms=arms)
     talk(f"group {planned.group}: " + ", ".join(f"{run.id} {run.arm}" for run in planned.runs))
@@ -109,7 +109,7 @@ def fork_run(
     as_json: bool,
 ) -> None:
     """Plan a run that begins from the checkpoint ``reference`` names, and work on it."""
-    from engine.fork import find_origin, forked_recipe, plan_fork
+    from engine.runs.fork import find_origin, forked_recipe, plan_fork
 
     origin = find_origin(home, reference)
     recipe = forked_recipe(origin, changes)
@@ -124,7 +124,7 @@ def fork_run(
 
 def resume_runs(home: Path, reference: str, *, detach: bool, as_json: bool, processes: int | None = None) -> None:
     """Go on with every unfinished run that ``reference`` names, with as many ``processes``."""
-    from engine.runs import unfinished
+    from engine.runs.planning import unfinished
 
     runs = unfinished(home, reference)
     talk(f"resuming {', '.join(runs)}")
@@ -146,13 +146,13 @@ def _work(home: Path, runs: list[str], *, detach: bool, as_json: bool, processes
 def _assist(home: Path) -> None:
     """Share the work of the first process, where ``accelerate launch`` or ``torchrun`` has started several of us."""
     from engine.pipeline import execute
-    from engine.progress import Silent
+    from engine.runs.progress import Silent
 
     execute(home, (), Silent())
 
 
 def _start(home: Path, runs: list[str], *, as_json: bool, processes: int | None) -> None:
-    from engine.runs import start_detached
+    from engine.runs.planning import start_detached
 
     log = home / runs[0] / "log"
     pid = start_detached(home, runs, log, processes)
@@ -165,7 +165,7 @@ def _start(home: Path, runs: list[str], *, as_json: bool, processes: int | None)
 
 def _conclude(home: Path, ids: list[str], *, as_json: bool) -> Exit:
     """Print what came of the runs ``ids``; the exit code for it."""
-    from engine.store import Reader
+    from engine.store.reader import Reader
     from ra3tui.cli.report import group_report, print_report
 
     with closing(Reader(home)) as reader:
@@ -185,7 +185,7 @@ def _verdict(statuses: list[str]) -> Exit:
 
 def show_plan(recipe: Recipe, home: Path, arms: list[str] | None, *, as_json: bool) -> None:
     """``--dry-run``: the resolved recipe of each arm on stdout, what it will use on stderr."""
-    from engine.runs import choose_arms
+    from engine.runs.planning import choose_arms
 
     resolved = {arm: recipe.for_arm(arm) for arm in choose_arms(recipe, arms)}
     uses = {arm: _budget(part) for arm, part in resolved.items()}

@@ -121,7 +121,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Verdicts per second on HumanEval's references."""
-    from engine.suites import load_suite
+    from engine.suites.loading import load_suite
     from sandbox import open_sandbox
 
     problems = load_suite("humaneval").problems

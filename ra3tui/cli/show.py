@@ -11,8 +11,8 @@ _ALL = -1  # no limit, to SQLite
 
 def show(reference: Reference = "@latest", as_json: AsJson = False, home: Home = HOME) -> None:
     """Show a run or a group: its stages, pass@k against the base, costs, newest metrics and events."""
-    from engine.runs import named
-    from engine.store import Reader
+    from engine.runs.planning import named
+    from engine.store.reader import Reader
     from ra3tui.cli.report import group_report, print_details, print_report
 
     with closing(Reader(home)) as reader:

@@ -14,7 +14,7 @@ from ra3tui.cli.options import HOME, Home, Reference, printable, stdout
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 _POLL_SECONDS = 0.5
 _BACKLOG = 5  # rows of each kind that are shown of what was there before
@@ -27,8 +27,8 @@ def tail(
     home: Home = HOME,
 ) -> None:
     """Follow runs until they end."""
-    from engine.runs import named
-    from engine.store import LIVE, Reader
+    from engine.runs.planning import named
+    from engine.store.reader import LIVE, Reader
 
     with closing(Reader(home)) as reader:
         console = stdout()

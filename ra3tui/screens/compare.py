@@ -19,7 +19,7 @@ from ra3tui.widgets.printable import printable_row
 from ra3tui.widgets.table import Cells, LiveTable
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 Row = dict[str, Any]
 COSTS = {"trained": 7, "sampled": 7, "time": 6}

@@ -69,7 +69,7 @@ async def resume_run(screen: Screen[Any], home: Path, row: dict[str, Any]) -> No
     if row["status"] not in RESUMABLE:
         screen.notify(f"{_named(row)} is {row['status']}: there is nothing to resume", severity="warning")
         return
-    from engine import runs  # noqa: PLC0415 - loads pydantic, not before it is wanted
+    from engine.runs import planning as runs  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
     log = home / row["id"] / "log"
     if await _done(screen, lambda: runs.start_detached(home, [row["id"]], log)):
@@ -88,7 +88,7 @@ def _lives(screen: Screen[Any], row: dict[str, Any], action: str) -> bool:
 
 
 def _present_recipe(reader: Any, run: str) -> Any:
-    from engine.knobs import present_recipe  # noqa: PLC0415 - loads pydantic, not before it is wanted
+    from engine.runs.knobs import present_recipe  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
     return present_recipe(reader, run)
 
@@ -96,7 +96,7 @@ def _present_recipe(reader: Any, run: str) -> Any:
 async def _ask(
     screen: Screen[Any], home: Path, row: dict[str, Any], action: str, key: str | None = None, value: Any = None
 ) -> bool:
-    from engine.store import request  # noqa: PLC0415 - loads sqlite-utils, not before it is wanted
+    from engine.store.requests import request  # noqa: PLC0415 - loads sqlite-utils, not before it is wanted
 
     return await _done(screen, lambda: request(home, row["id"], action, getpass.getuser(), key, value))
 

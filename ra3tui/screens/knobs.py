@@ -13,7 +13,7 @@ from textual.widgets import Input, Label, Static
 from ra3tui.widgets.notice import Notice
 
 if TYPE_CHECKING:
-    from engine.recipe import Recipe
+    from engine.recipe.recipe import Recipe
 
 
 class KnobScreen(ModalScreen[dict[str, Any]]):
@@ -28,7 +28,7 @@ class KnobScreen(ModalScreen[dict[str, Any]]):
 
     def __init__(self, recipe: Recipe, named: str) -> None:
         super().__init__()
-        from engine.knobs import knobs  # noqa: PLC0415 - loads pydantic, not before it is wanted
+        from engine.runs.knobs import knobs  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
         self._recipe = recipe
         self._named = named
@@ -68,8 +68,8 @@ class KnobScreen(ModalScreen[dict[str, Any]]):
 
     def _read(self) -> tuple[dict[str, Any], str]:
         """The changed values, and what is wrong with one of them."""
-        from engine.knobs import parse_knob  # noqa: PLC0415 - likewise
-        from engine.recipekeys import RecipeError  # noqa: PLC0415 - likewise
+        from engine.recipe.keys import RecipeError  # noqa: PLC0415 - likewise
+        from engine.runs.knobs import parse_knob  # noqa: PLC0415 - likewise
 
         changes: dict[str, Any] = {}
         for key, before in self._values.items():

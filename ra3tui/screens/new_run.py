@@ -22,7 +22,7 @@ from ra3tui.screens.shelf import Shelf
 from ra3tui.widgets.notice import Notice
 
 if TYPE_CHECKING:
-    from engine.recipe import Recipe
+    from engine.recipe.recipe import Recipe
 
 FIELDS = {
     "file": "a recipe's TOML file, instead of one of the list",
@@ -144,15 +144,15 @@ closed meanwhile.
 
 def _shipped() -> dict[str, str]:
     """Names and descriptions of the recipes that come with the package."""
-    from engine.recipefiles import load_recipe, shipped  # noqa: PLC0415 - loads pydantic, not before it is wanted
+    from engine.recipe.files import load_recipe, shipped  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
     return {name: load_recipe(name).description for name in shipped()}
 
 
 def _load(named: str, overrides: str) -> tuple[Recipe | None, str]:
     """The recipe with ``overrides``, or why there is none."""
-    from engine.recipefiles import load_recipe  # noqa: PLC0415 - likewise
-    from engine.recipekeys import RecipeError  # noqa: PLC0415 - likewise
+    from engine.recipe.files import load_recipe  # noqa: PLC0415 - likewise
+    from engine.recipe.keys import RecipeError  # noqa: PLC0415 - likewise
 
     try:
         return load_recipe(named, shlex.split(overrides)), ""
@@ -162,7 +162,7 @@ def _load(named: str, overrides: str) -> tuple[Recipe | None, str]:
 
 def _start(recipe: Recipe, shelf: Shelf, name: str | None) -> str:
     """Plan and start ``recipe``; the id of its first run."""
-    from engine.runs import plan, start_detached  # noqa: PLC0415 - likewise
+    from engine.runs.planning import plan, start_detached  # noqa: PLC0415 - likewise
 
     planned = plan(recipe, shelf.home, name=name)
     ids = [run.id for run in planned.runs]

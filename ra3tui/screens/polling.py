@@ -13,7 +13,7 @@ from textual.screen import Screen
 from ra3tui.screens.shelf import Shelf, Unreadable
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 POLL_SECONDS = 0.4
 

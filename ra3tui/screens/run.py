@@ -29,7 +29,7 @@ from ra3tui.widgets.run_header import RunHeader
 from ra3tui.widgets.verdict_table import VerdictTable
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 CHARTED = ("loss", "held_out/loss", "estep/reward", "estep/think_rate", "rlvr/reward", "pass@1/*")
 TABS = ("latents", "verdicts", "events", "metrics")

@@ -11,7 +11,7 @@ from ra3tui.widgets.plot import Band
 from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 Row = dict[str, Any]
 

@@ -20,7 +20,7 @@ from ra3tui.widgets.notice import Notice
 from ra3tui.widgets.runs_table import RunsTable
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 EMPTY = "No runs here yet. Press n to start one, or in a shell: ra3 run smoke"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 SPARK_POINTS = 12
 SPARKS_A_POLL = 24

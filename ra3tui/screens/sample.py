@@ -18,7 +18,7 @@ from ra3tui.widgets import figures, marks
 from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Shelf:
             self._drop()
 
     def _read(self, query: Callable[[Reader], T]) -> T:
-        from engine.store import StoreError  # noqa: PLC0415 - a third of a second, which the first paint need not wait for
+        from engine.store.connection import StoreError  # noqa: PLC0415 - a third of a second, which the first paint need not wait for
 
         with self._lock:
             try:
@@ -55,7 +55,8 @@ class Shelf:
                 raise Unreadable(f"{self.home}: {error.strerror}; name another home with --home") from error
 
     def _open(self) -> Reader:
-        from engine.store import Reader, database_path  # noqa: PLC0415 - likewise
+        from engine.store.connection import database_path  # noqa: PLC0415 - likewise
+        from engine.store.reader import Reader  # noqa: PLC0415 - likewise
 
         with suppress(FileNotFoundError):  # the reader says it better
             status = database_path(self.home).stat()

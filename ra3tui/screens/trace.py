@@ -19,7 +19,7 @@ from ra3tui.widgets.annotated import FULL, NARROW, annotate, gain, segments
 from ra3tui.widgets.printable import printable_row
 
 if TYPE_CHECKING:
-    from engine.store import Reader
+    from engine.store.reader import Reader
 
 Row = dict[str, Any]
 FULL_FROM = 100

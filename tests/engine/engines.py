@@ -10,14 +10,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from engine import control
+from engine.model.policy import load_policy
 from engine.pipeline import execute
-from engine.places import newest
-from engine.policy import load_policy
-from engine.progress import Listener, Progress, Silent
-from engine.recipe import Recipe
-from engine.runs import plan
-from engine.store import Reader, request
+from engine.recipe.recipe import Recipe
+from engine.runs import control
+from engine.runs.places import newest
+from engine.runs.planning import plan
+from engine.runs.progress import Listener, Progress, Silent
+from engine.store.reader import Reader
+from engine.store.requests import request
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["engine.pipeline"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.recipe import Recipe
-from engine.recipefiles import parse_recipe
+from engine.recipe.files import parse_recipe
+from engine.recipe.recipe import Recipe
 
 FUNCTIONS = """
 def total(numbers):

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+from engine.decoding.latents import Exploration, Gate, Rollout, decide
 from engine.errors import UsageFault
-from engine.forest import LineEvents
-from engine.packing import NEW_LINE, Piece
+from engine.methods.ra3.rewards import decision, leave_one_out, returns
+from engine.methods.ra3.scoring import bare_logprobs
+from engine.model.events import LineEvents
+from engine.model.packing import NEW_LINE, Piece
+from engine.model.policy import Support, load_policy
 from engine.pipeline import execute
-from engine.places import newest
-from engine.policy import Support, load_policy
-from engine.progress import Silent
-from engine.ra3 import decision, leave_one_out, returns
-from engine.recipe import Ntp, Ra3
-from engine.recipefiles import load_recipe, shipped
-from engine.recipekeys import RecipeError
-from engine.rollouts import bare_logprobs
-from engine.runs import plan
-from engine.sampler import Exploration, Gate, Rollout, decide
-from engine.store import Reader
+from engine.recipe.files import load_recipe, shipped
+from engine.recipe.keys import RecipeError
+from engine.recipe.sections import Ntp, Ra3
+from engine.runs.places import newest
+from engine.runs.planning import plan
+from engine.runs.progress import Silent
+from engine.store.reader import Reader
 from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import encoded, slow_logits, tiny_policy
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.recipe import Recipe
-from engine.store import Reader
+from engine.recipe.recipe import Recipe
+from engine.store.reader import Reader
 from tests.engine.engines import begin, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
 

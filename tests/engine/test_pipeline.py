@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import EnvironmentFault, UsageFault
 from engine.pipeline import execute
-from engine.places import newest
-from engine.progress import Progress, Silent
-from engine.recipe import Recipe
-from engine.recipefiles import load_recipe
-from engine.runs import RunTaken, plan
-from engine.store import Reader
+from engine.recipe.files import load_recipe
+from engine.recipe.recipe import Recipe
+from engine.runs.places import newest
+from engine.runs.planning import RunTaken, plan
+from engine.runs.progress import Progress, Silent
+from engine.store.reader import Reader
 from tests.engine.engines import begin, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
 

@@ -5,9 +5,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from engine.policy import Policy, Support, load_policy
-from engine.sampler import EncodedTrace, encode_trace
-from engine.traces import Trace, parse_trace
+from engine.corpora.traces import Trace, parse_trace
+from engine.model.encoding import EncodedTrace, encode_trace
+from engine.model.policy import Policy, Support, load_policy
 
 SOURCES = (
     "def area(radius):\n    # a comment of the expert's\n    pi = 3.14159\n    if radius < 0:\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from engine.policy import Policy, Support
+from engine.model.policy import Policy, Support
 
 NEWLINE, HASH = 0, 1
 WORDS = ("\n", "#", "a", "b")

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.store import Writer
+from engine.store.writer import Writer
 
 PROGRAM = (
     ("\n    total = 0", None),

@@ -11,8 +11,8 @@ import seeded
 from driving import App, Pilot, screen_text, until
 from textual.widgets import Input
 
-from engine.recipefiles import load_recipe
-from engine.store import Reader
+from engine.recipe.files import load_recipe
+from engine.store.reader import Reader
 from ra3tui.screens.knobs import KnobScreen
 from ra3tui.screens.run import RunScreen
 

@@ -15,7 +15,8 @@ def test_the_app_loads_no_torch_and_nothing_slow_before_it_is_wanted() -> None:
 
 
 def test_reading_the_store_and_planning_runs_load_no_torch() -> None:
-    code = "import sys, engine.store, engine.runs; print([n for n in ('torch', 'transformers') if n in sys.modules])"
+    names = "[n for n in ('torch', 'transformers') if n in sys.modules]"
+    code = f"import sys, engine.store.reader, engine.runs.planning; print({names})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -8,8 +8,8 @@ import pytest
 from driving import App, Pilot, screen_text, until
 from textual.widgets import Input, OptionList
 
-from engine.recipefiles import shipped
-from engine.store import Reader
+from engine.recipe.files import shipped
+from engine.store.reader import Reader
 from ra3tui.screens.new_run import NewRunScreen
 from ra3tui.screens.run import RunScreen
 from ra3tui.widgets.notice import Notice
@@ -27,7 +27,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Calls:
         calls.append(call)
         return 1
 
-    monkeypatch.setattr("engine.runs.start_detached", start_detached)
+    monkeypatch.setattr("engine.runs.planning.start_detached", start_detached)
     return calls
 
 

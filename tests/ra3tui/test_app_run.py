@@ -9,7 +9,8 @@ import seeded
 from driving import App, Pilot, screen_text, until
 from textual.widgets import TabbedContent
 
-from engine.store import Reader, Writer
+from engine.store.reader import Reader
+from engine.store.writer import Writer
 from ra3tui.screens.picker import PickerScreen
 from ra3tui.screens.run import RunScreen
 from ra3tui.screens.sample import SampleScreen

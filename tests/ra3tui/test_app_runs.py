@@ -10,7 +10,8 @@ import seeded
 from driving import App, Pilot, screen_text, until
 from textual.widgets import HelpPanel
 
-from engine.store import Reader, database_path
+from engine.store.connection import database_path
+from engine.store.reader import Reader
 from ra3tui.screens.confirm import ConfirmScreen
 from ra3tui.screens.run import RunScreen
 from ra3tui.widgets.chart import Chart
@@ -144,7 +145,7 @@ async def test_r_starts_a_detached_engine_on_a_lost_run(app: App, home: Path, mo
         started.append(call)
         return 1
 
-    monkeypatch.setattr("engine.runs.start_detached", start_detached)
+    monkeypatch.setattr("engine.runs.planning.start_detached", start_detached)
     async with app.run_test() as pilot:
         await until(pilot, lambda: "gone01" in screen_text(app))
         await pilot.press("down", "r")

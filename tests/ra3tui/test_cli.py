@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from engine.comments import find_comments
-from engine.corpora import load_corpus
-from engine.recipe import Ntp
-from engine.recipefiles import load_recipe, parse_recipe
-from engine.runs import Plan, plan
-from engine.store import Writer
+from engine.corpora.comments import find_comments
+from engine.corpora.sources import load_corpus
+from engine.recipe.files import load_recipe, parse_recipe
+from engine.recipe.sections import Ntp
+from engine.runs.planning import Plan, plan
+from engine.store.writer import Writer
 from ra3tui.cli import app
 from ra3tui.cli.exit import Exit
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from engine.fork import find_origin, forked_recipe, plan_fork
-from engine.recipefiles import load_recipe
-from engine.runs import Plan, plan
-from engine.store import Reader, Writer
+from engine.recipe.files import load_recipe
+from engine.runs.fork import find_origin, forked_recipe, plan_fork
+from engine.runs.planning import Plan, plan
+from engine.store.reader import Reader
+from engine.store.writer import Writer
 from ra3tui.cli import app
 from ra3tui.cli.exit import Exit
 

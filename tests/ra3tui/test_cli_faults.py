@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from engine.errors import EnvironmentFault, UsageFault
-from engine.recipekeys import RecipeError
-from engine.store import StoreError
+from engine.recipe.keys import RecipeError
+from engine.store.connection import StoreError
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.faults import Ra3Group
 from sandbox import SandboxUnavailable

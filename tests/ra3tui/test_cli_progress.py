@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from engine.progress import Progress
+from engine.runs.progress import Progress
 from ra3tui.cli.options import count, duration, printable
 from ra3tui.cli.progress import Bars, Lines, make_bars
 

@@ -15,8 +15,9 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from engine.runs import RunLock
-from engine.store import Reader, StoreError
+from engine.runs.planning import RunLock
+from engine.store.connection import StoreError
+from engine.store.reader import Reader
 from ra3tui.cli import app
 from ra3tui.cli.exit import Exit
 

@@ -13,7 +13,7 @@ import typer
 from click.testing import Result as Outcome
 from typer.testing import CliRunner
 
-from engine.suites import load_suite
+from engine.suites.loading import load_suite
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.faults import Ra3Group
 from ra3tui.cli.judge import Attempt, count_passed, judge, make_report

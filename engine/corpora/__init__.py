@@ -1,0 +1,1 @@
+"""Expert code as traces: sources, lines and latents, comments. Imports no torch."""

@@ -1,0 +1,78 @@
+"""Comments that were written before: the expert's own, or a file of distilled ones (the ``ntp-comments`` baseline).
+
+A file is JSONL, one trace a line, ``{"trace": ID, "comments": [...]}``: for each line of the trace the comment before
+it, after its ``#``, or null. Other keys are not read. ``ra3 corpus`` prints a recipe's traces in this form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.corpora.sources import Account
+from engine.corpora.traces import Annotated, Trace
+from engine.errors import UsageFault
+from engine.recipe.sections import Ntp
+from engine.text import BadLine, read_jsonl
+
+Told = tuple[str | None, ...]
+"""One a line: the comment before it, or None."""
+
+
+@dataclass(slots=True)
+class Comments(Account):
+    """Comments by trace, and the lines of the file that were left out."""
+
+    by_trace: dict[str, Told] = field(default_factory=dict)
+
+    def of(self, trace: Trace) -> Told:
+        """Those of ``trace``; none where nothing is known of it."""
+        return self.by_trace.get(trace.id) or (None,) * len(trace.lines)
+
+
+def find_comments(settings: Ntp, traces: Sequence[Trace]) -> Comments:
+    """The comments that ``settings`` asks for.
+
+    Raises:
+        UsageFault: there is no file, or nothing in it fits any of ``traces``.
+    """
+    if settings.comments == "none":
+        return Comments()
+    if settings.comments == "expert":
+        return Comments(by_trace={trace.id: trace.comments for trace in traces})
+    if settings.comments_path is None:
+        raise UsageFault(
+            "ntp.comments = 'file' needs a file: set ntp.comments_path to JSONL, such as `ra3 corpus` prints"
+        )
+    return _read(Path(settings.comments_path).expanduser(), {trace.id: trace for trace in traces})
+
+
+def _read(path: Path, traces: dict[str, Trace]) -> Comments:
+    found = Comments()
+    try:
+        for number, item in read_jsonl(path):
+            _take(found, f"{path.name}:{number}", item, traces)
+    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+        raise UsageFault(f"{path}: cannot be read ({error}); set ntp.comments_path to JSONL, plain or .gz") from error
+    if not found.by_trace:
+        raise UsageFault(f"{path}: no comments for any trace of the corpus; left out: {found.account()}")
+    return found
+
+
+def _take(found: Comments, where: str, item: dict[str, Any] | BadLine, traces: dict[str, Trace]) -> None:
+    """Take in one line of the file, or count why it cannot be used."""
+    if isinstance(item, BadLine):
+        found.skip("bad JSON line", f"{where}: {item.why}")
+        return
+    trace, told = traces.get(str(item.get("trace"))), item.get("comments")
+    if trace is None:
+        found.skip("not of a trace in use", where)
+    elif not isinstance(told, list) or not all(text is None or isinstance(text, str) for text in told):
+        found.skip("no `comments` that is a list of texts and nulls", where)
+    else:
+        try:
+            found.by_trace[trace.id] = Annotated(trace, tuple(told)).latents
+        except ValueError as error:
+            found.skip("does not fit its trace", f"{where}: {error}")

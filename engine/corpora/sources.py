@@ -1,0 +1,340 @@
+"""Where expert code comes from: functions of the standard library or a folder, JSONL, the references of MBPP.
+
+A corpus is a list of traces in an order that depends on the seed and on the files alone, and an account of all that was
+left out and why. Candidates are shuffled by a hash first and sieved until there are enough, so a small corpus is quick
+and is a prefix of the larger one; the account covers what was looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import os
+import re
+import sysconfig
+import token
+import tokenize
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.corpora.traces import Trace, TraceError, as_one_action, parse_trace
+from engine.errors import UsageFault
+from engine.recipe.recipe import Recipe
+from engine.suites.mbpp import MBPP_SPLITS, mbpp_prompt
+from engine.text import BadLine, read_jsonl, unix_newlines
+
+CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp"]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_EXAMPLES = 2
+_LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
+_LICENCE = re.compile(r"copyright|licen[cs]ed under|all rights reserved|SPDX-", re.IGNORECASE)
+_LITERALS = {token.NUMBER, token.STRING}
+_SILENT = {token.COMMENT, token.NL, token.NEWLINE, token.INDENT, token.DEDENT, token.ENDMARKER}
+
+
+class CorpusError(UsageFault):
+    """No trace can be had from where a corpus was asked for; the message says what was found and how to mend it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What was left out while reading, and why."""
+
+    skipped: Counter[str] = field(default_factory=Counter)
+    """How many were left out, by reason."""
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    """The first few of each reason, by name."""
+
+    def skip(self, reason: str, where: str) -> None:
+        """Count one that is left out, and remember the first few."""
+        self.skipped[reason] += 1
+        named = self.examples.setdefault(reason, [])
+        if len(named) < _EXAMPLES:
+            named.append(where)
+
+    def account(self) -> str:
+        """What was left out, in one line: `3 duplicate (a.py:1 f), 1 not UTF-8 (b.py)`."""
+        parts = [f"{n} {reason} ({', '.join(self.examples[reason])})" for reason, n in self.skipped.most_common()]
+        return ", ".join(parts) or "nothing"
+
+
+@dataclass(slots=True)
+class Corpus(Account):
+    """Expert traces, and the files, functions or lines that were left out on the way to them."""
+
+    kind: CorpusKind
+    origin: str
+    traces: list[Trace] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snippet:
+    """A candidate: source whose first `prompt_end` lines are the prompt."""
+
+    id: str
+    where: str
+    source: str
+    prompt_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    min_lines: int
+    max_lines: int
+    max_chars: int
+
+
+def load_corpus(
+    kind: CorpusKind,
+    path: str | None = None,
+    *,
+    limit: int | None = None,
+    min_lines: int = 3,
+    max_lines: int = 60,
+    max_chars: int = 6000,
+    seed: int = 0,
+) -> Corpus:
+    """Read up to `limit` traces of `min_lines` to `max_lines` actions and at most `max_chars` characters.
+
+    `stdlib` (its `path` defaults to this interpreter's library) and `folder` give every function with a docstring; the
+    `def` and the docstring are its prompt. `jsonl` takes one object a line with `code` (or `text`, or `content`) and
+    perhaps a `prompt`. `mbpp` gives the references of its train split.
+
+    Raises CorpusError when there is nothing to read at `path`, or nothing of use in it.
+    """
+    source = _locate(kind, path)
+    corpus = Corpus(kind, str(source))
+    readers: dict[CorpusKind, Callable[[Path, Corpus], Iterator[_Snippet]]] = {
+        "stdlib": _read_library,
+        "folder": _read_folder,
+        "jsonl": _read_jsonl,
+        "mbpp": _read_mbpp,
+    }
+    snippets = sorted(readers[kind](source, corpus), key=lambda s: _shuffle_key(seed, s))
+    _sieve(snippets, corpus, _Bounds(min_lines, max_lines, max_chars), limit)
+    if not corpus.traces:
+        raise CorpusError(_why_empty(corpus, len(snippets)))
+    return corpus
+
+
+def corpus_of(recipe: Recipe) -> Corpus:
+    """The corpus that ``recipe`` names, each trace told in the actions it asks for.
+
+    Raises CorpusError as `load_corpus` does.
+    """
+    asked = recipe.corpus
+    corpus = load_corpus(
+        asked.kind,
+        asked.path,
+        limit=asked.limit,
+        min_lines=asked.min_lines,
+        max_lines=asked.max_lines,
+        seed=recipe.seed,
+    )
+    if recipe.ra3.actions == "program":
+        corpus.traces = list(map(as_one_action, corpus.traces))
+    return corpus
+
+
+def _locate(kind: CorpusKind, path: str | None) -> Path:
+    if path is None and kind == "stdlib":
+        return Path(sysconfig.get_path("stdlib"))
+    if path is None:
+        raise CorpusError(f"the corpus kind {kind!r} needs a path: set corpus.path to its {_wanted(kind)}")
+    source = Path(path).expanduser()
+    if not source.exists():
+        raise CorpusError(f"{source}: no such {_wanted(kind)}; set corpus.path to one that exists")
+    if source.is_dir() != (kind in ("stdlib", "folder")):
+        found = "folder" if source.is_dir() else "file"
+        raise CorpusError(f"{source}: is a {found}, but the corpus kind {kind!r} reads a {_wanted(kind)}")
+    return source
+
+
+def _wanted(kind: CorpusKind) -> str:
+    return "folder of Python files" if kind in ("stdlib", "folder") else "JSONL file"
+
+
+def _why_empty(corpus: Corpus, found: int) -> str:
+    mend = {
+        "stdlib": "this interpreter's library holds no sources: install them, or use a folder",
+        "folder": "only functions with a docstring count; point corpus.path at other code or widen the line limits",
+        "jsonl": "each line needs an object with `code`, `text` or `content` that is valid Python",
+        "mbpp": "each line needs `task_id`, `text` and `code`; traces come from the ids 601 to 974",
+    }[corpus.kind]
+    return f"{corpus.origin}: no usable trace ({found} candidates; left out: {corpus.account()}): {mend}"
+
+
+def _shuffle_key(seed: int, snippet: _Snippet) -> tuple[bytes, str]:
+    return hashlib.sha256(f"{seed}:{snippet.id}".encode()).digest(), snippet.id
+
+
+# --- reading: from files to candidates
+
+
+def _read_library(root: Path, corpus: Corpus) -> Iterator[_Snippet]:
+    return _read_functions(root, corpus, _LEFT_OUT)
+
+
+def _read_folder(root: Path, corpus: Corpus) -> Iterator[_Snippet]:
+    return _read_functions(root, corpus, {"__pycache__"})
+
+
+def _read_functions(root: Path, corpus: Corpus, left_out: set[str]) -> Iterator[_Snippet]:
+    for path in _python_files(root, left_out):
+        name = path.relative_to(root).as_posix()
+        try:
+            source = unix_newlines(path.read_bytes().decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            corpus.skip("not UTF-8", name)
+        except OSError as error:
+            corpus.skip("cannot be read", f"{name}: {error.strerror}")
+        else:
+            yield from _functions_of(source, name, corpus)
+
+
+def _python_files(root: Path, left_out: set[str]) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if name not in left_out and not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
+
+
+def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[_Snippet]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an expert's odd escape is no concern of ours
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        corpus.skip("does not parse", f"{name}: {error}")
+        return
+    rows = source.split("\n")
+    for qualname, node in _walk_functions(tree):
+        where = f"{name}:{node.lineno} {qualname}"
+        if ast.get_docstring(node, clean=False) is None:
+            corpus.skip("no docstring", where)
+        elif len(node.body) == 1 or node.body[1].lineno <= _end(node.body[0]):
+            corpus.skip("nothing after the docstring", where)
+        else:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            body = _dedent(rows[first - 1 : _end(node)])
+            yield _Snippet(f"{name}::{qualname}:{node.lineno}", where, body, _end(node.body[0]) - first + 1)
+
+
+def _walk_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
+    """Functions and methods with their dotted names; those within functions are part of them."""
+    open_nodes: list[tuple[ast.AST, str]] = [(tree, "")]
+    while open_nodes:
+        parent, prefix = open_nodes.pop()
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, Function):
+                yield prefix + node.name, node
+            elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+                open_nodes.append((node, f"{prefix}{node.name}." if isinstance(node, ast.ClassDef) else prefix))
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _dedent(rows: list[str]) -> str:
+    """Move a function to column 0: every row that leads with its indentation, those of strings too."""
+    indent = rows[0][: len(rows[0]) - len(rows[0].lstrip())]
+    return "\n".join(row.removeprefix(indent) if row.strip() else "" for row in rows)
+
+
+def _read_jsonl(path: Path, corpus: Corpus) -> Iterator[_Snippet]:
+    for number, item in _objects(path, corpus):
+        where = f"{path.name}:{number}"
+        code = next((item[key] for key in ("code", "text", "content") if key in item), None)
+        prompt = item.get("prompt", "")
+        if not isinstance(code, str) or not isinstance(prompt, str):
+            corpus.skip("no `code`, `text` or `content` that is text", where)
+        else:
+            yield _prompted(where, where, prompt, code)
+
+
+def _read_mbpp(path: Path, corpus: Corpus) -> Iterator[_Snippet]:
+    for number, item in _objects(path, corpus):
+        task, text, code, tests = (item.get(key) for key in ("task_id", "text", "code", "test_list"))
+        if not (isinstance(task, int) and isinstance(text, str) and isinstance(code, str) and isinstance(tests, list)):
+            corpus.skip("not a problem of MBPP", f"{path.name}:{number}")
+        elif task not in MBPP_SPLITS["mbpp-train"]:
+            corpus.skip("not in the train split", f"MBPP/{task}")
+        else:
+            yield _prompted(f"MBPP/{task}", f"{path.name}:{number}", mbpp_prompt(text, tests), code)
+
+
+def _objects(path: Path, corpus: Corpus) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        for number, item in read_jsonl(path):
+            if isinstance(item, BadLine):
+                corpus.skip("bad JSON line", f"{path.name}:{number}: {item.why}")
+            else:
+                yield number, item
+    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+        raise CorpusError(f"{path}: cannot be read ({error}); give a JSONL file, plain or .gz") from error
+
+
+def _prompted(name: str, where: str, prompt: str, code: str) -> _Snippet:
+    prompt, code = unix_newlines(prompt).rstrip("\n"), unix_newlines(code)
+    if not prompt:
+        return _Snippet(name, where, code, 0)
+    return _Snippet(name, where, f"{prompt}\n{code.removeprefix(chr(10))}", prompt.count("\n") + 1)
+
+
+# --- sieving: from candidates to traces
+
+
+def _sieve(snippets: list[_Snippet], corpus: Corpus, bounds: _Bounds, limit: int | None) -> None:
+    seen: set[bytes] = set()
+    for snippet in snippets:
+        if limit is not None and len(corpus.traces) >= limit:
+            return
+        try:
+            trace = parse_trace(snippet.source, id=snippet.id, prompt_end=snippet.prompt_end, where=snippet.where)
+        except TraceError as error:
+            corpus.skip("does not parse", f"{snippet.where}: {error}")
+            continue
+        reason = _unfit(trace, bounds) or _seen_before(trace, seen)
+        if reason:
+            corpus.skip(reason, snippet.where)
+        else:
+            corpus.traces.append(trace)
+
+
+def _unfit(trace: Trace, bounds: _Bounds) -> str | None:
+    if len(trace.lines) < bounds.min_lines:
+        return "too short"
+    if len(trace.lines) > bounds.max_lines or len(trace.text) > bounds.max_chars:
+        return "too long"
+    if _LICENCE.search(trace.text):
+        return "licence text"
+    if not trace.text.isascii() and any(not word.isascii() for word in _words(trace.text, 0)):
+        return "non-ASCII identifiers"
+    return None
+
+
+def _seen_before(trace: Trace, seen: set[bytes]) -> str | None:
+    """Near-duplicates share all but literals, comments, layout and the prompt."""
+    prompt_rows = trace.prompt.count("\n") + 1 if trace.prompt else 0
+    key = hashlib.sha256("\0".join(_words(trace.text, prompt_rows)).encode()).digest()
+    if key in seen:
+        return "duplicate"
+    seen.add(key)
+    return None
+
+
+def _words(code: str, skipped_rows: int) -> Iterator[str]:
+    """Names and operators of `code` in order, each literal as its kind, those of the first rows left out."""
+    for kind, text, (row, _), *_ in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
+        if row <= skipped_rows:
+            continue
+        if kind in _LITERALS:
+            yield token.tok_name[kind]
+        elif kind not in _SILENT:
+            yield text

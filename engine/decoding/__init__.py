@@ -1,0 +1,1 @@
+"""Draws tokens: completions, and the latents of traces."""

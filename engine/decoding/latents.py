@@ -1,0 +1,180 @@
+"""Mixed decoding: at each line a gate is drawn, after THINK a comment, and the expert's line is forced."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.decoding.decoder import Answer, Decoder, Row, Turn, common, draw
+from engine.model.encoding import EncodedTrace
+from engine.model.policy import Policy, Support
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A decision between THINK and ACT."""
+
+    think: bool
+    logprob_think: float
+    """log P(THINK) under q, in nats: of the whole latent prefix, given that a new line starts."""
+    behaviour_logprob: float
+    """log-probability of the decision taken, under the gate it was drawn from, exploration included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The latents drawn for one trace; all lists have an entry a line."""
+
+    gates: list[Gate | None] = field(default_factory=list)
+    """None where a latent may not start."""
+    comments: list[list[int] | None] = field(default_factory=list)
+    """Tokens of the latent, without its prefix and its newline; None for ACT."""
+    comment_logprobs: list[list[float]] = field(default_factory=list)
+    """Under q at temperature 1 over `Support.COMMENT`: one a token, then that of the end, where it ended by itself."""
+    behaviour_logprobs: list[list[float]] = field(default_factory=list)
+    """The same events under the tempered distribution they were drawn from."""
+    ended: list[bool] = field(default_factory=list)
+    """False where the comment was cut at its most tokens."""
+    tokens_generated: int = 0
+    """Events drawn in comments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """The behaviour gate: P(THINK) = (1 - rate) * g + rate * prior, so that a gate that is shut is still tried.
+
+    g is the gate at ``temperature``, which divides its log-odds.
+    """
+
+    rate: float
+    prior: float
+    temperature: float = 1.0
+
+    def p_think(self, logprob_think: float) -> float:
+        """P(THINK) of the behaviour gate, from log P(THINK) under q."""
+        g = math.exp(logprob_think)
+        if self.temperature != 1:
+            odds = (logprob_think - math.log(-math.expm1(min(logprob_think, -1e-12)))) / self.temperature
+            g = 1 / (1 + math.exp(min(-odds, 700.0)))
+        return (1 - self.rate) * g + self.rate * self.prior
+
+
+def annotate(  # noqa: PLR0913 - the knobs of the E-step
+    policy: Policy,
+    traces: Sequence[EncodedTrace],
+    seeds: Sequence[int],
+    *,
+    max_latent_tokens: int,
+    explore: float,
+    explore_prior: float = 0.5,
+    gate_temperature: float = 1.0,
+    comment_temperature: float = 1.0,
+    batch_size: int = 32,
+    on_done: Callable[[int, Rollout], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> list[Rollout]:
+    """Draw the latents of traces: at each line the gate, after THINK a comment; the expert's lines are forced.
+
+    Args:
+        policy: q.
+        traces: give one several times for several rollouts of it.
+        seeds: one a trace.
+        max_latent_tokens: where a comment is cut; at least 1.
+        explore: how much of the behaviour gate is the prior.
+        explore_prior: P(THINK) of that prior.
+        gate_temperature: of the rest of the behaviour gate.
+        comment_temperature: of the comments' events; 0 is greedy.
+        batch_size: traces decoded side by side.
+        on_done: called with a trace's index and its rollout, in the order they end.
+        should_stop: asked before each step; once true, what has ended by then is returned.
+    """
+    exploration = Exploration(explore, explore_prior, gate_temperature)
+    rows = [
+        _annotate(trace, seed, max_latent_tokens, exploration, end=policy.vocab_size)
+        for trace, seed in zip(traces, seeds, strict=True)
+    ]
+    events = comment_events(policy)
+    decoder = Decoder(
+        policy, rows, lambda logits, uniforms: draw(events(logits), uniforms, comment_temperature), batch_size
+    )
+    return decoder.run(on_done, should_stop)
+
+
+def _annotate(
+    trace: EncodedTrace, seed: int, max_latent_tokens: int, exploration: Exploration, end: int
+) -> Row[Rollout]:
+    """One rollout, as a row of the decoder. `feed` is what is decided but not fed yet, `drop` the probe to forget."""
+    random = np.random.default_rng(seed)
+    rollout = Rollout()
+    feed, drop, events = list(trace.prompt), 0, 0
+    for line, prefix in zip(trace.lines, trace.gates, strict=True):
+        gate, comment, kept = None, Comment(), 0
+        if prefix is not None:
+            asked = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
+            gate = decide(asked.logprob, random.random(), exploration)
+            kept = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
+            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - kept)
+        if gate is not None and gate.think:
+            while len(comment.ids) < max_latent_tokens and not comment.ended:
+                drawn = yield Turn(feed, uniform=random.random())
+                comment.add(drawn, end)
+                feed = comment.ids[-1:] if not comment.ended else []
+                events += 1
+        note(rollout, gate, comment)
+        feed = [*feed, *line[kept:]]
+    return replace(rollout, tokens_generated=events)
+
+
+def decide(logprob_think: float, uniform: float, exploration: Exploration) -> Gate:
+    """Draw a gate's decision from the behaviour gate, at a uniform number in [0, 1)."""
+    logprob_think = min(logprob_think, 0.0)  # rounding
+    p_think = exploration.p_think(logprob_think)
+    think = uniform < p_think
+    return Gate(think, logprob_think, math.log(p_think) if think else math.log1p(-p_think))
+
+
+@dataclass(slots=True)
+class Comment:
+    """A comment while it is drawn."""
+
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    behaviour: list[float] = field(default_factory=list)
+    ended: bool = False
+
+    def add(self, drawn: Answer, end: int) -> None:
+        """Take in one drawn event; the event ``end`` ends the comment."""
+        self.logprobs.append(drawn.logprob)
+        self.behaviour.append(drawn.behaviour_logprob)
+        if drawn.token == end:
+            self.ended = True
+        else:
+            self.ids.append(drawn.token)
+
+
+def note(rollout: Rollout, gate: Gate | None, comment: Comment) -> None:
+    """Append the latent of one more line."""
+    rollout.gates.append(gate)
+    rollout.comments.append(comment.ids if gate is not None and gate.think else None)
+    rollout.comment_logprobs.append(comment.logprobs)
+    rollout.behaviour_logprobs.append(comment.behaviour)
+    rollout.ended.append(comment.ended)
+
+
+def comment_events(policy: Policy) -> Callable[[Tensor], Tensor]:
+    """Turns logits [R, V] into those of a comment's events, [R, V + 1].
+
+    Column V is the end of the comment: whichever newline token would come. Tokens that may not stand inside have -inf.
+    """
+    newline = policy.supports[Support.NEWLINE]
+    outside = newline | ~policy.supports[Support.COMMENT]
+    newlines = newline.nonzero()[:, 0]
+
+    def events(logits: Tensor) -> Tensor:
+        end = logits[:, newlines].logsumexp(-1, keepdim=True)
+        return torch.cat([logits.masked_fill(outside, -torch.inf), end], dim=-1)
+
+    return events

@@ -1,0 +1,79 @@
+"""Traces annotated for the M-step: drawn from q, and one annotation of each kept, or a few."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+
+from engine.methods.ra3.lexicon import lexicon
+from engine.methods.ra3.measures import measure, record
+from engine.methods.ra3.posterior import effective_share, keep_lines, keep_trace, log_weights, ranked, resampler
+from engine.methods.ra3.rewards import Group
+from engine.methods.ra3.rollouts import Actors, roll_out
+from engine.methods.ra3.scoring import score_group
+from engine.runs.context import Context, shuffled
+
+Chosen = list[tuple[int, list[list[int] | None]]]
+"""Annotated traces for the M-step: index of the trace, its comments; a trace may come several times."""
+
+
+def choose(context: Context, actors: Actors, round_: int) -> Chosen:
+    """Annotate the M-step's traces, and record what was kept."""
+    settings = context.recipe.ra3
+    indices = list(islice(shuffled(len(context.traces), context.seed("annotate", round_)), settings.mstep.traces))
+    context.phase("annotate", round_, f"annotate {round_ + 1}/{settings.rounds}")
+    chosen: Chosen = []
+    groups: list[Group] = []
+    shares: list[float] = []
+    resamples = settings.estep.method == "smc"
+    keep = _resampled if resamples else _drawn
+    count = settings.group_size if resamples or settings.mstep.select == "best" else settings.mstep.samples
+    size = max(1, context.recipe.compute.decode_batch // count) * context.ranks.size
+    for i in range(0, len(indices), size):
+        part = indices[i : i + size]
+        kept = keep(context, actors, part, count, round_, shares)
+        record(context, kept, round_, "mstep")
+        groups += kept
+        chosen += [(i, rollout.comments) for i, group in zip(part, kept, strict=True) for rollout in group.rollouts]
+        context.tell(i + len(part), len(indices), "traces")
+    found = measure(groups, settings, "annotate") | lexicon(groups, context.policy.decode, "annotate")
+    context.writer.metrics(found | ({"annotate/effective_share": float(np.mean(shares))} if shares else {}))
+    return chosen
+
+
+def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_: int, _: list[float]) -> list[Group]:
+    """``count`` draws of q a trace, those with the best bounds kept where the recipe says so.
+
+    Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
+    """
+    explore = context.recipe.ra3.mstep.explore
+    groups = roll_out(context, actors, context.traces, part, count, explore, ("annotate", round_), "trajectory")
+    settings = context.recipe.ra3.mstep
+    return [group.keep_best(settings.samples) if settings.select == "best" else group for group in groups]
+
+
+def _resampled(
+    context: Context, actors: Actors, part: list[int], count: int, round_: int, shares: list[float]
+) -> list[Group]:
+    """Of G latents a line, or G annotations a trace, some by their weight, or the best by reward; scored as a whole.
+
+    The effective share of each resampling is added to ``shares``.
+    """
+    settings = context.recipe.ra3
+    mode = settings.estep.mode
+    groups = roll_out(context, actors, context.traces, part, count, settings.estep.explore, ("annotate", round_), mode)
+    kept = []
+    for index, group in zip(part, groups, strict=True):
+        worth = group.returns if mode == "branch" else group.rewards
+        weights = log_weights(group, worth, settings)
+        open_to = [t for t, gate in enumerate(group.encoded.gates) if gate is not None]
+        competing = weights[:, open_to].T if mode == "branch" else [weights.sum(1)]
+        shares += [effective_share(column) for column in competing]
+        draws = settings.mstep.select == "sample"
+        keep = keep_lines if mode == "branch" else keep_trace
+        draw = resampler(np.random.default_rng(context.seed("resample", round_, index)))
+        picks = [draw if draws else ranked(place) for place in range(settings.mstep.samples)]
+        rollouts = [keep(group, weights if draws else worth, pick) for pick in picks]
+        kept.append(score_group(actors.scorer, group.trace, group.encoded, rollouts, context.recipe))
+    return kept

@@ -1,0 +1,88 @@
+"""Posterior sampling by reweighting: the E-step without a gradient.
+
+G latents are drawn from a proposal b, the policy's own gate (with its temperature and exploration) and comments. Each
+is weighed by prior times likelihood over proposal, p(z) exp(R / tau) / b(z), and one is kept: drawn by its weight, or
+the best. The prior of a comment's words is the policy's, so only their temperature is corrected for; the prior of the
+gate is the bound's, and is part of the reward's charge.
+
+In ``branch`` mode a line's latents compete with each other, in ``trajectory`` mode whole annotations do.
+Shapes: G rollouts of a trace, T lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.decoding.latents import Rollout
+from engine.methods.ra3.rewards import Floats, Group, decision_logprob
+from engine.recipe.sections import Ra3
+
+Pick = Callable[[Floats], int]
+"""Which of G, by their log-weights [G]."""
+
+
+def ranked(place: int) -> Pick:
+    """Takes the heaviest for place 0, the next one for place 1, and so on."""
+    return lambda log_weights: int(np.argsort(-log_weights, kind="stable")[place])
+
+
+def resampler(random: np.random.Generator) -> Pick:
+    """Draws one by its weight."""
+
+    def pick(log_weights: Floats) -> int:
+        mass = normalised(log_weights).cumsum()
+        return int(np.searchsorted(mass, random.random() * mass[-1], side="right"))
+
+    return pick
+
+
+def normalised(log_weights: Floats) -> Floats:
+    """Weights that sum to one, [G]."""
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
+
+
+def effective_share(log_weights: Floats) -> float:
+    """Effective sample size over G: 1 where all weigh the same, 1/G where one has all the weight."""
+    return float(1 / (np.square(normalised(log_weights)).sum() * len(log_weights)))
+
+
+def correction(rollout: Rollout, settings: Ra3) -> list[float]:
+    """For each line what turns exp(reward) into a weight, in nats: log 1/b of its gate, and log q/b of its comment.
+
+    The ``bernoulli`` charge holds -log q of the gate, which is taken back.
+    """
+    found = []
+    for t, gate in enumerate(rollout.gates):
+        told = sum(rollout.comment_logprobs[t]) - sum(rollout.behaviour_logprobs[t])
+        if gate is not None:
+            told -= gate.behaviour_logprob
+            told += decision_logprob(gate) if settings.bound == "bernoulli" else 0.0
+        found.append(told)
+    return found
+
+
+def log_weights(group: Group, worth_GT: Floats, settings: Ra3) -> Floats:
+    """[G, T] log-weight of each decision; ``worth_GT`` is what it is rewarded with, in nats."""
+    corrections = np.array([correction(rollout, settings) for rollout in group.rollouts])
+    return np.asarray(worth_GT / settings.estep.resample_temperature + corrections)
+
+
+def keep_lines(group: Group, weights_GT: Floats, pick: Pick) -> Rollout:
+    """The rollout made of the latent picked at each line."""
+    kept = Rollout()
+    for t in range(weights_GT.shape[1]):
+        chosen = group.rollouts[pick(weights_GT[:, t])]
+        kept.gates.append(chosen.gates[t])
+        kept.comments.append(chosen.comments[t])
+        kept.comment_logprobs.append(chosen.comment_logprobs[t])
+        kept.behaviour_logprobs.append(chosen.behaviour_logprobs[t])
+        kept.ended.append(chosen.ended[t])
+    return kept
+
+
+def keep_trace(group: Group, weights_GT: Floats, pick: Pick) -> Rollout:
+    """The whole rollout that is picked."""
+    return group.rollouts[pick(weights_GT.sum(1))]

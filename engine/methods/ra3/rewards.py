@@ -1,0 +1,178 @@
+"""RA3's arithmetic: rewards, returns, advantages, and the policy gradient's targets (Zhang et al., 2025).
+
+The E-step finds, by policy gradient, latent comments that make an expert's next lines likelier under a frozen scorer;
+the M-step imitates the annotated traces. Here is what that computes, free of I/O and of the model; the loops
+are those of ``em`` and ``estep``.
+
+Shapes: G rollouts of a trace, T lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.corpora.traces import Trace
+from engine.decoding.latents import Gate, Rollout
+from engine.model.encoding import EncodedTrace
+from engine.model.events import Branch, LineEvents
+from engine.model.packing import Target
+from engine.recipe.sections import Ra3
+
+Floats = NDArray[np.float64]
+
+
+def line_logprob(logprobs: Sequence[float], how: Literal["mean", "sum"]) -> float:
+    """l_t, the log-likelihood of one line from those of its tokens, in nats (a token, for ``mean``)."""
+    return sum(logprobs) / (len(logprobs) if how == "mean" else 1)
+
+
+def gate_charge(gate: Gate | None, settings: Ra3) -> float:
+    """What the bound charges for one decision, in nats.
+
+    ``penalty`` charges c for a THINK. ``bernoulli`` charges the sampled log-ratio of the gate to its prior,
+    log g/(1-alpha) for THINK and log (1-g)/alpha for ACT, and c for a THINK in place of log|Z| - H[q]: its expectation
+    over the gate is KL(Bernoulli(g) || Bernoulli(1-alpha)) + g c, and its score-function gradient is that of the KL.
+    """
+    if gate is None:
+        return 0.0
+    charge = settings.penalty if gate.think else 0.0
+    if settings.bound == "bernoulli":
+        log_prior = math.log(1 - settings.alpha if gate.think else settings.alpha)
+        charge += decision_logprob(gate) - log_prior
+    return charge
+
+
+def decision_logprob(gate: Gate) -> float:
+    """log q of the decision that was taken, in nats."""
+    return gate.logprob_think if gate.think else math.log(-math.expm1(min(gate.logprob_think, -1e-12)))
+
+
+def returns(rewards_GT: Floats, gamma: float, horizon: int | None) -> Floats:
+    """R_t = sum of gamma^(k-t) r_k over k from t to t+H-1, [G, T]; H is the rest of the trace when None."""
+    lines = rewards_GT.shape[1]
+    reach = horizon or lines
+    k, t = np.indices((lines, lines))
+    weights = np.where((k >= t) & (k < t + reach), gamma ** np.clip(k - t, 0, None), 0.0)
+    return rewards_GT @ weights
+
+
+def branch_return(logprobs: Sequence[float], charge: float, gamma: float) -> float:
+    """R_t of a latent that stands alone: the discounted l_k of the lines behind it, k from t, less its charge."""
+    return sum(gamma**k * logprob for k, logprob in enumerate(logprobs)) - charge
+
+
+def leave_one_out(returns_GT: Floats) -> Floats:
+    """Each return less the mean of the other rollouts' at the same line, [G, T] (Kool et al., 2019)."""
+    group = returns_GT.shape[0]
+    others = (returns_GT.sum(0) - returns_GT) / (group - 1)
+    return np.asarray(returns_GT - others)
+
+
+def importance(gate: Gate) -> float:
+    """Probability of the decision under q over that under the behaviour that explored."""
+    return math.exp(decision_logprob(gate) - gate.behaviour_logprob)
+
+
+def decision_targets(
+    events: Sequence[LineEvents], rollout: Rollout, advantages_T: Floats, *, clipped: bool
+) -> list[Target]:
+    """The policy gradient's targets of one rollout: its gates, and the tokens of its comments."""
+    targets: list[Target] = []
+    for t, event in enumerate(events):
+        targets += decision(event, rollout, t, float(advantages_T[t]), clipped=clipped)
+    return targets
+
+
+def decision(event: LineEvents | Branch, rollout: Rollout, t: int, advantage: float, *, clipped: bool) -> list[Target]:
+    """The targets of the decision at line ``t``: its gate, and the events of its comment.
+
+    A gate's coefficient is its advantage times the importance weight of exploration; one that was held open was no
+    choice, and has no target. A comment's tokens carry the weight of their temperature alone: they are learnt as if the
+    gate had stood open where exploration opened it.
+    ``clipped`` keeps the old log-probabilities, for a second pass over the same rollouts.
+    """
+    gate = rollout.gates[t]
+    if gate is None:
+        return []
+    targets: list[Target] = []
+    if gate.behaviour_logprob < 0:
+        old = decision_logprob(gate) if clipped else None
+        targets.append(Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think))
+    drawn = zip(rollout.comment_logprobs[t], rollout.behaviour_logprobs[t], strict=True)
+    for piece, (logprob, behaviour) in zip(event.comment, drawn, strict=True):
+        weight = math.exp(logprob - behaviour)
+        targets.append(Target((piece,), "comment", advantage * weight, logprob if clipped else None))
+    return targets
+
+
+def malformed(rollout: Rollout, decode: Callable[[Sequence[int]], str]) -> list[bool]:
+    """For each line: does its comment say nothing, or was it cut before its newline?"""
+    return [
+        comment is not None and not (ended and decode(comment).strip())
+        for comment, ended in zip(rollout.comments, rollout.ended, strict=True)
+    ]
+
+
+def charges(rollout: Rollout, scored: Sequence[Sequence[float]], broken: Sequence[bool], settings: Ra3) -> list[float]:
+    """What each line of a rollout is charged, in nats: its gate, its comment's drift from the scorer, and its form.
+
+    ``scored`` are the log-probabilities of each line's comment events under the scorer, ``broken`` is of `malformed`.
+    """
+    estep = settings.estep
+    drift = [
+        sum(drawn) - sum(told) if told else 0.0 for drawn, told in zip(rollout.comment_logprobs, scored, strict=True)
+    ]
+    return [
+        gate_charge(gate, settings) + estep.comment_kl * nats + estep.format_charge * bad
+        for gate, nats, bad in zip(rollout.gates, drift, broken, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Group:
+    """G rollouts of one trace, scored."""
+
+    trace: Trace
+    encoded: EncodedTrace
+    rollouts: list[Rollout]
+    line_logprobs: Floats
+    """[G, T] l_t under the scorer: with the rollout's latents up to line t, or in ``branch`` mode with that of line t
+    alone."""
+    bare_logprobs: Floats
+    """[T] l_t under the scorer, without latents."""
+    charges: Floats
+    """[G, T] what the bound charges, in nats."""
+    returns: Floats
+    """[G, T] R_t, what each decision is judged by."""
+
+    @property
+    def rewards(self) -> Floats:
+        """[G, T] r_t = l_t - charge."""
+        return np.asarray(self.line_logprobs - self.charges)
+
+    @property
+    def think(self) -> NDArray[np.bool_]:
+        """[G, T] where a latent starts."""
+        return np.array([[gate is not None and gate.think for gate in r.gates] for r in self.rollouts])
+
+    @property
+    def advantages(self) -> Floats:
+        """[G, T] leave-one-out advantages of the returns; zeros for a group of one, which has nothing to compare."""
+        return leave_one_out(self.returns) if len(self.rollouts) > 1 else np.zeros_like(self.returns)
+
+    def keep_best(self, count: int) -> Group:
+        """The group of the ``count`` rollouts with the highest bounds, the sums of their rewards, the best first."""
+        rows = np.argsort(-self.rewards.sum(1), kind="stable")[:count]
+        return replace(
+            self,
+            rollouts=[self.rollouts[row] for row in rows],
+            line_logprobs=self.line_logprobs[rows],
+            charges=self.charges[rows],
+            returns=self.returns[rows],
+        )

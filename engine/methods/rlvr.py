@@ -1,0 +1,169 @@
+"""RLVR: GRPO with rewards from unit tests (DeepSeekMath, 2024), with the defaults of DeepCoder and DAPO (2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.decoding.sampler import StopReason
+from engine.methods.evaluation import Sample, Sampling, draw_and_judge, record_problems, record_samples
+from engine.model.packing import Piece, Target, Tree
+from engine.model.policy import Policy
+from engine.recipe.sections import Rlvr
+from engine.runs.context import Context, State, shuffled
+from engine.suites.loading import load_suite
+from engine.suites.problem import Problem
+from engine.training.trainer import Clip, Trainer, Update
+
+STD_FLOOR = 1e-6
+"""Below this spread of rewards a group has nothing to teach."""
+
+
+def group_advantages(
+    rewards_G: NDArray[np.float64],
+    kept_G: NDArray[np.bool_],
+    normalise: Literal["group", "none"],
+) -> NDArray[np.float64]:
+    """Reward less the group's mean, over its standard deviation for ``group``; [G].
+
+    Samples that are not kept count neither in the mean nor in the deviation, and get 0. A group of equal rewards gets
+    zeros.
+    """
+    advantages = np.zeros_like(rewards_G)
+    rewards = rewards_G[kept_G]
+    if len(rewards) < 2 or rewards.std() < STD_FLOOR:
+        return advantages
+    scale = rewards.std() if normalise == "group" else 1.0
+    advantages[kept_G] = (rewards - rewards.mean()) / scale
+    return advantages
+
+
+def kept(sample: Sample, filter_overlong: bool) -> bool:
+    """Does a sample count? Not where the sandbox failed, nor, with the filter, where the length limit cut it."""
+    return not sample.masked and not (filter_overlong and sample.completion.stop == StopReason.LENGTH)
+
+
+@dataclass(frozen=True)
+class SampleGroup:
+    """The samples of one problem and their advantages."""
+
+    samples: list[Sample]
+    kept: NDArray[np.bool_]
+    """[G] does the sample count?"""
+    advantages: NDArray[np.float64]
+    """[G]"""
+
+    @property
+    def teaches(self) -> bool:
+        """Do its rewards differ?"""
+        return bool(np.any(self.advantages))
+
+
+def form_group(samples: list[Sample], settings: Rlvr) -> SampleGroup:
+    """Rewards (1 for passed, 0 for any other verdict) to advantages."""
+    counted = np.array([kept(sample, settings.filter_overlong) for sample in samples])
+    rewards = np.array([float(sample.passed) for sample in samples])
+    return SampleGroup(samples, counted, group_advantages(rewards, counted, settings.normalise))
+
+
+def sample_trees(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped: bool) -> list[Tree]:
+    """One group as few trees of at most ``row_tokens`` nodes: the prompt, a branch a sample, a target a sampled token.
+
+    A target's coefficient is its sample's advantage.
+    """
+    problem = group.samples[0].problem
+    prompt = [*policy.bos, *policy.encode(problem.prompt)]
+    trees = [Tree()]
+    for sample, advantage, counted in zip(group.samples, group.advantages, group.kept, strict=True):
+        if not counted:
+            continue
+        ids = sample.completion.ids
+        if trees[-1].ids and len(trees[-1].ids) + len(ids) > row_tokens:
+            trees.append(Tree())
+        root = trees[-1].extend(prompt)[-1]
+        before = [root, *trees[-1].extend(ids, root)[:-1]]
+        for node, token, old in zip(before, ids, sample.completion.logprobs, strict=True):
+            target = Target((Piece(node, token),), "completion", float(advantage), old if clipped else None)
+            trees[-1].targets.append(target)
+    return trees
+
+
+def run(context: Context, state: State | None) -> None:
+    """The stage ``rlvr``."""
+    settings = context.recipe.rlvr
+    suite = load_suite(settings.suite)
+    record_problems(context, suite)
+    trainer = context.trainer(context.policy, settings.optimiser)
+    begin = 0
+    if state:
+        trainer.load_state_dict(state["trainer"])
+        begin = state["update"]
+    context.phase("rlvr", done=begin)
+    for number in range(begin + 1, settings.updates + 1):
+        trainer.optimiser = context.recipe.rlvr.optimiser
+        groups = list(_draw_groups(context, suite.problems, number))
+        update = _improve(context, trainer, groups)
+        metrics = measure(groups) | ({"rlvr/loss": update.loss} if update else {})
+
+        def written(number: int = number) -> State:
+            return {"trainer": trainer.state_dict(), "update": number}
+
+        context.finish_update(update, metrics, written)
+        context.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
+
+
+def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> Iterator[SampleGroup]:
+    """The groups of update ``number``; one whose rewards are all equal is replaced a few times by another problem's."""
+    settings = context.recipe.rlvr
+    sampling = Sampling(settings.group_size, settings.max_new_tokens, settings.temperature)
+    order = shuffled(len(problems), context.seed("problems", number))
+    wanted = settings.problems_per_update
+    for attempt in range(settings.max_resamples + 1):
+        chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
+        last = attempt == settings.max_resamples
+        for samples in draw_and_judge(context, chosen, sampling, partial(context.seed, "rlvr", number, attempt)):
+            group = form_group(samples, settings)
+            record_samples(context, samples, "rlvr", context.step + 1, group.advantages.tolist())
+            if group.teaches or last:
+                wanted -= 1
+                yield group
+        if wanted <= 0:
+            return
+
+
+def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) -> Update | None:
+    """Take one update's passes over its samples; None where no group has anything to teach."""
+    settings = context.recipe.rlvr
+    clipped = settings.epochs > 1
+    row_tokens = context.recipe.compute.row_tokens
+    teaching = [group for group in groups if group.teaches]
+    trees = [tree for g in teaching for tree in sample_trees(context.policy, g, row_tokens, clipped=clipped)]
+    if not trees:
+        return None
+    update = None
+    for _ in range(settings.epochs):
+        update = context.update(trainer, trees, Clip(settings.clip_low, settings.clip_high) if clipped else None)
+    return update
+
+
+def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
+    """Metrics of one update: over all its samples but those the sandbox failed, and over its groups."""
+    counted = [sample for group in groups for sample in group.samples if not sample.masked]
+    samples = [sample for group in groups for sample in group.samples]
+    return {
+        "rlvr/reward": _mean([float(sample.passed) for sample in counted]),
+        "rlvr/solved": _mean([float(any(s.passed for s in group.samples)) for group in groups]),
+        "rlvr/teaching_groups": _mean([float(group.teaches) for group in groups]),
+        "rlvr/length": _mean([float(len(sample.completion.ids)) for sample in samples]),
+        "rlvr/overlong": _mean([float(s.completion.stop == StopReason.LENGTH) for s in samples]),
+        "rlvr/masked": _mean([float(sample.masked) for sample in samples]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")

@@ -1,0 +1,41 @@
+"""A forward pass over one packed row of tokens, by an attention function of ours in place of the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from engine.model.policy import Policy
+
+
+def attend(policy: Policy, attention: str, ids: Sequence[int], positions: Tensor, cache: Cache, **known: Any) -> Tensor:
+    """Last hidden states [T, D] of the tokens ``ids``.
+
+    Args:
+        policy: whose model.
+        attention: name under which transformers knows the function.
+        ids: T token ids.
+        positions: int64 [T], each token's place in its own sequence.
+        cache: given the keys and values of each layer, answers what the function is to read.
+        known: handed on to the function.
+    """
+    decoder = policy.decoder()
+    usual = decoder.config._attn_implementation
+    decoder.config._attn_implementation = attention
+    try:
+        output = decoder(
+            input_ids=torch.tensor([ids], device=policy.device),
+            position_ids=positions[None],
+            attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
+            past_key_values=cache,
+            use_cache=True,
+            **known,
+        )
+    finally:
+        decoder.config._attn_implementation = usual
+    hidden: Tensor = output.last_hidden_state[0]
+    return hidden

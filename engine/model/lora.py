@@ -1,0 +1,154 @@
+"""LoRA by peft: several policies as adapters on one copy of a model's weights (Hu et al., 2021).
+
+The weights of the model are frozen. An adapter adds alpha / rank * B A to the matrices it targets; B begins at zero, so
+that a new adapter changes nothing. A model answers with one adapter at a time: each policy names its own before a pass.
+Adapters have no dropout, as nothing here has: a ratio compares log-probabilities drawn without it.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.errors import UsageFault
+from engine.recipe.sections import Lora
+
+_PREFIX = "base_model.model."
+"""What peft puts before the names of an adapter's weights in its files."""
+_WEIGHTS = "adapter_model.safetensors"
+_numbers = itertools.count()
+
+
+class Adapter:
+    """One adapter of a model. It is gone from the model when nothing refers to it any more."""
+
+    def __init__(self, model: Any, config: LoraConfig, seed: int = 0) -> None:
+        """A new adapter, its B zero and its A drawn from ``seed``."""
+        self._model = model
+        self._config = config
+        self._name = f"ra3_{next(_numbers)}"
+        self._off = False
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            torch.manual_seed(seed)
+            inject_adapter_in_model(config, model, self._name)
+        cast_adapter_dtype(model, self._name)  # to float32, whatever the model's: small steps vanish in bfloat16
+        for layer in self._layers():
+            layer.set_adapter(self._name)  # else the others went on asking for gradients
+        weakref.finalize(self, _remove, model, self._name).atexit = False
+
+    @classmethod
+    def on(cls, model: Any, settings: Lora, seed: int) -> Self:
+        """The first adapter of ``model``, as a recipe asks for it.
+
+        Raises:
+            UsageFault: the recipe's target modules are not to be adapted.
+        """
+        targets = settings.target_modules
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            target_modules=targets if isinstance(targets, str) else list(targets),
+            task_type="CAUSAL_LM",
+        )
+        try:
+            adapter = cls(model, config, seed)
+        except ValueError as error:
+            raise UsageFault(f"lora.target_modules = {targets!r}: {str(error).splitlines()[0]}") from error
+        if isinstance(model.get_output_embeddings(), BaseTunerLayer):
+            raise UsageFault("lora.target_modules: the output head cannot be adapted; leave it out")
+        return adapter
+
+    def activate(self) -> None:
+        """Have the model answer with this adapter alone."""
+        layers = self._layers()
+        if self._off:
+            if not layers[0].disable_adapters:
+                for layer in layers:
+                    layer.enable_adapters(False)
+        elif layers[0].disable_adapters or layers[0].active_adapters != [self._name]:
+            for layer in layers:
+                layer.set_adapter(self._name)
+                layer.enable_adapters(True)
+
+    def copy(self) -> Adapter:
+        """An adapter of the same weights on the same model."""
+        twin = Adapter(self._model, copy.deepcopy(self._config))
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+    def base(self) -> Adapter | None:
+        """What makes the model answer without an adapter where this one still adds nothing, else None."""
+        if any(bool(weight.any()) for name, weight in self.state_dict().items() if "lora_B" in name):
+            return None
+        without = copy.copy(self)
+        without._off = True
+        return without
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """A and B of every adapted matrix, in the order of the model."""
+        return [weight for name, weight in self._model.named_parameters() if self._name in name.split(".")]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The adapter's weights, by names without its own."""
+        own = f".{self._name}"
+        named = self._model.named_parameters()
+        return {name.replace(own, ""): weight.data for name, weight in named if self._name in name.split(".")}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over the weights of another adapter of the same shape."""
+        own = self.state_dict()
+        if own.keys() != state.keys():
+            raise ValueError(f"an adapter of other modules: {sorted(own.keys() ^ state.keys())[:3]}")
+        for name, weight in own.items():
+            weight.copy_(state[name])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Those of the frozen model, and this adapter's."""
+        frozen = {name: weight for name, weight in self._model.state_dict().items() if "lora_" not in name}
+        return frozen | self.state_dict()
+
+    @torch.no_grad()
+    def merged(self) -> dict[str, Tensor]:
+        """The weights of a plain model that answers as this adapter does, but for rounding."""
+        frozen = {name: weight for name, weight in self._model.state_dict().items() if "lora_" not in name}
+        for path, module in self._model.named_modules():
+            if isinstance(module, BaseTunerLayer):
+                name = f"{path}.base_layer.weight"
+                frozen[name] = (frozen[name] + module.get_delta_weight(self._name)).to(frozen[name].dtype)
+        return {name.replace(".base_layer", ""): weight for name, weight in frozen.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter as peft does, so that peft opens it on the same base."""
+        self._config.save_pretrained(folder)
+        named = {_PREFIX + name: weight.contiguous() for name, weight in self.state_dict().items()}
+        save_file(named, folder / _WEIGHTS)
+
+    def restore(self, folder: Path) -> None:
+        """Take over what `save` wrote."""
+        self.load_state_dict({name.removeprefix(_PREFIX): w for name, w in load_file(folder / _WEIGHTS).items()})
+
+    def _layers(self) -> list[Any]:
+        return [module for module in self._model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def _remove(model: Any, name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Adapter .* was active")
+        for module in model.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.delete_adapter(name)
+    model.peft_config.pop(name, None)

@@ -1,0 +1,1 @@
+"""What to do: typed recipes, TOML in and out. Imports no torch."""

@@ -1,0 +1,116 @@
+"""What a model takes, counted on the model itself run on tensors that have shapes and no memory.
+
+So it holds whatever the architecture, the precision, adapters and checkpointing. All sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from engine.model.loading import DTYPES
+from engine.recipe.recipe import Recipe
+from engine.runs.checkpoints import AUTOCAST, new_adapter
+from engine.training.memory import enable_recomputing, recomputing
+
+_PROBE = 16
+"""Tokens whose keys and values are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a model comes to."""
+
+    model: Any
+    mode: FakeTensorMode
+    """In which the model's weights have shapes and no memory."""
+    adapter: Any
+    """That of the model, if any: it is gone when nothing refers to it."""
+    recipe: Recipe
+    weights: int
+    """Of the model, adapters left out."""
+    trained: int
+    """Of what training changes: the model, or one adapter."""
+    vocabulary: int
+    width: int
+    """Of hidden states."""
+    cache: int
+    """Keys and values of one token, of all layers."""
+
+    def kept(self, rows: int, tokens: int) -> int:
+        """What a forward pass over ``rows`` of ``tokens`` keeps for its backward pass, and what that computes again."""
+        if not self.recipe.compute.gradient_checkpointing:
+            return self._kept(rows, tokens, recomputed=False)
+        layer = self._kept(rows, tokens, recomputed=False) // int(self.model.config.num_hidden_layers)
+        return self._kept(rows, tokens, recomputed=True) + layer
+
+    def _kept(self, rows: int, tokens: int, *, recomputed: bool) -> int:
+        held: list[Tensor] = []  # kept alive, or their addresses would be given out again
+        own = {weight.untyped_storage()._cdata for weight in self.model.parameters()}
+
+        def keep(tensor: Tensor) -> Tensor:
+            held.append(tensor)
+            return tensor
+
+        lower = AUTOCAST[self.recipe.compute.mixed_precision]
+        with (
+            self.mode,
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", lower, enabled=lower is not None),
+            recomputing(self.model) if recomputed else nullcontext(),
+        ):
+            _pass(self.model, rows, tokens, lower)
+        storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in held}
+        return sum(size for address, size in storages.items() if address not in own)
+
+
+def footprint(config: Any, recipe: Recipe) -> Footprint:
+    """That of a model with transformers' ``config``, as ``recipe`` holds it; takes a second or two, and no memory."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[recipe.model.dtype]).eval()
+        weights = _bytes(model.parameters())
+        adapter = new_adapter(model, recipe) if recipe.lora.rank else None
+        trained = _bytes(adapter.parameters) if adapter else weights
+    enable_recomputing(model)
+    vocabulary, width = model.get_output_embeddings().weight.shape
+    with FakeTensorMode() as mode:
+        _give_shapes(model)
+        cache = DynamicCache()
+        model.get_decoder()(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), past_key_values=cache, use_cache=True)
+        held = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
+    return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, held // _PROBE)
+
+
+def _pass(model: Any, rows: int, tokens: int, lower: torch.dtype | None) -> None:
+    model.get_decoder()(
+        input_ids=torch.zeros(rows, tokens, dtype=torch.long),
+        position_ids=torch.arange(tokens)[None].expand(rows, -1),
+        attention_mask=torch.zeros(rows, 1, tokens, tokens, dtype=lower or model.dtype),
+        use_cache=False,
+    )
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _give_shapes(model: Any) -> None:
+    """Replace weights on the device ``meta`` by such as pretend to be on the CPU, with the attention of the CPU."""
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                if tensor is not None:
+                    table[name] = made.setdefault(id(tensor), _pretend(tensor))
+
+
+def _pretend(tensor: Tensor) -> Tensor:
+    shaped = torch.empty(tensor.shape, dtype=tensor.dtype)
+    return torch.nn.Parameter(shaped, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else shaped

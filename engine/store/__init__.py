@@ -1,0 +1,1 @@
+"""Runs in SQLite: one writer a run, many readers. Imports no torch."""

@@ -1,0 +1,169 @@
+"""What is read of runs, by whoever watches them. ``docs/store.md`` tells what each table means."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.store.connection import StoreError, connect, database_path, explained
+from engine.store.requests import CHANGES
+from engine.store.spending import together
+
+LOST_SECONDS = 60.0
+LIVE = ("queued", "running", "paused")
+AT_WORK = ("running", "paused")
+ENDED = ("done", "failed", "stopped", "lost")
+
+
+class Reader:
+    """Reads the store of a home; every method is one short transaction."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = database_path(home)
+        self._db = connect(home, write=False)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.conn.close()
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+        """Rows of a query, as dictionaries.
+
+        Raises:
+            StoreError: the store is broken.
+        """
+        with explained(self._path):
+            return [dict(row) for row in self._db.conn.execute(sql, parameters or [])]
+
+    def runs(self, group: str | None = None) -> list[dict[str, Any]]:
+        """Runs, the newest group first, arms in the order they ran; ``config`` stays in the store."""
+        columns = (
+            'id, "group", name, arm, status, stage, step, progress, eta_s, seed, device, host, pid, folder, tags, '
+            "created, started, ended, heartbeat, error, parent, parent_step"
+        )
+        where = 'WHERE "group" = ?' if group else ""
+        order = 'ORDER BY (SELECT max(created) FROM runs g WHERE g."group" = runs."group") DESC, created'
+        rows = self.rows(f"SELECT {columns} FROM runs {where} {order}", [group] if group else [])
+        return [{**row, "status": _true_status(row)} for row in rows]
+
+    def run(self, reference: str) -> dict[str, Any]:
+        """The run a person means: an id or its unique prefix, or ``@latest``.
+
+        Raises:
+            StoreError: none or several match.
+        """
+        if reference == "@latest":
+            found = self.rows("SELECT * FROM runs ORDER BY created DESC LIMIT 1")
+        else:
+            found = self.rows("SELECT * FROM runs WHERE substr(id, 1, ?) = ?", [len(reference), reference])
+            found = [row for row in found if row["id"] == reference] or found
+        if not found:
+            raise StoreError(f"no run {reference!r} in {self._path}; `ra3 ls` lists them")
+        if len(found) > 1:
+            raise StoreError(f"{reference!r} could be any of {', '.join(row['id'] for row in found)}; give more of it")
+        return {**found[0], "status": _true_status(found[0])}
+
+    def group(self, reference: str) -> str:
+        """The group a person means by a group's id, a run's id, a prefix of either, or ``@latest``."""
+        found = self.rows('SELECT DISTINCT "group" FROM runs WHERE "group" LIKE ?', [f"{reference}%"])
+        return str(found[0]["group"]) if len(found) == 1 else str(self.run(reference)["group"])
+
+    def stages(self, run: str) -> list[dict[str, Any]]:
+        """Stages of a run, in order; ``work`` as a dict of seconds."""
+        found = self.rows("SELECT * FROM stages WHERE run = ? ORDER BY position", [run])
+        return [{**row, "work": json.loads(row["work"])} for row in found]
+
+    def phases(self, run: str) -> list[dict[str, Any]]:
+        """Phases of a run, in order: the bands behind a chart."""
+        return self.rows("SELECT * FROM phases WHERE run = ? ORDER BY first_step, started", [run])
+
+    def latest(self, run: str) -> dict[str, float]:
+        """The newest value of every metric."""
+        rows = self.rows("SELECT key, value, special FROM latest WHERE run = ? ORDER BY key", [run])
+        return {row["key"]: _number(row) for row in rows}
+
+    def series(self, run: str, key: str, after: int = -1) -> list[tuple[int, float]]:
+        """(step, value) of a metric, from behind step ``after``."""
+        query = "SELECT step, value, special FROM metrics WHERE run = ? AND key = ? AND step > ? ORDER BY step"
+        return [(row["step"], _number(row)) for row in self.rows(query, [run, key, after])]
+
+    def events(self, run: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """Events behind the cursor ``after`` (an id)."""
+        return self._behind("events", run, after, limit)
+
+    def traces(self, run: str, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+        """Annotated traces behind the cursor ``after`` (an id)."""
+        return self._behind("traces", run, after, limit)
+
+    def trace_lines(self, trace_id: int) -> list[dict[str, Any]]:
+        """The lines of an annotated trace, in order."""
+        return self.rows("SELECT * FROM trace_lines WHERE trace_id = ? ORDER BY line", [trace_id])
+
+    def samples(self, run: str, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+        """Judged samples behind the cursor ``after`` (an id)."""
+        return self._behind("samples", run, after, limit)
+
+    def last_id(self, table: str, run: str) -> int:
+        """The newest id of a run's rows in ``events``, ``traces`` or ``samples``; 0 where there is none."""
+        return int(self.rows(f"SELECT coalesce(max(id), 0) AS id FROM {table} WHERE run = ?", [run])[0]["id"])
+
+    def changes(self, run: str) -> list[dict[str, Any]]:
+        """Settings that were changed while the run was at work, in the order in which they took hold."""
+        return self.rows(CHANGES, [run])
+
+    def evals(self, run: str) -> list[dict[str, Any]]:
+        """pass@k of a run, in order."""
+        return self.rows("SELECT * FROM evals WHERE run = ? ORDER BY position, suite, k", [run])
+
+    def comparison(self, group: str) -> list[dict[str, Any]]:
+        """Arms against pass@k: a row for each evaluation of each run of ``group``, with what it had cost by then.
+
+        Keys: run, arm, after (the stages before it), suite, problems, n, pass ({k: {value, low, high}}),
+        tokens_trained, tokens_generated, flops, seconds (all without evaluations and measuring), peak_mb.
+        """
+        table: dict[tuple[str, int, str], dict[str, Any]] = {}
+        for run in self.runs(group):
+            stages = self.stages(run["id"])
+            for row in self.evals(run["id"]):
+                costs = [s for s in stages if s["position"] < row["position"] and s["kind"] != "eval"]
+                entry = table.setdefault(
+                    (run["id"], row["position"], row["suite"]),
+                    {"run": run["id"], "arm": run["arm"]}
+                    | {name: row[name] for name in ("after", "suite", "problems", "n", "step")}
+                    | {**together(costs), "pass": {}},
+                )
+                entry["pass"][row["k"]] = {name: row[name] for name in ("value", "low", "high")}
+        return list(table.values())
+
+    def _behind(self, table: str, run: str, after: int, limit: int) -> list[dict[str, Any]]:
+        query = f"SELECT * FROM {table} WHERE run = ? AND id > ? ORDER BY id LIMIT ?"
+        return self.rows(query, [run, after, limit])
+
+
+def _number(row: Mapping[str, Any]) -> float:
+    return float(row["special"]) if row["special"] else float(row["value"])
+
+
+def _true_status(row: Mapping[str, Any]) -> str:
+    """``lost`` for a run that says it is running while its process is gone, or has been silent for too long."""
+    status = str(row["status"])
+    if status not in LIVE or row["pid"] is None:
+        return status
+    gone = row["host"] == os.uname().nodename and not _alive(int(row["pid"]))
+    # Another process may have the same number after a restart of the machine, or of a container.
+    silent = status in AT_WORK and time.time() - (row["heartbeat"] or row["started"] or 0.0) > LOST_SECONDS
+    return "lost" if gone or silent else status
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""Problems, and pass@k with its intervals. Imports no torch."""

@@ -1,0 +1,85 @@
+"""A problem: what the model sees, and how what it writes becomes a job for the sandbox."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.errors import UsageFault
+from engine.text import unix_newlines
+from sandbox import Asserts, Check, Job, Limits
+
+DEFAULT_LIMITS = Limits()
+_FUTURE = re.compile(r"^from\s+__future__\s+import", re.MULTILINE)
+
+
+class SuiteError(UsageFault):
+    """A suite cannot be had: the message says which, what was found where, and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One task: what the model sees, and how what it writes is judged."""
+
+    suite: str
+    task_id: str
+    prompt: str
+    """What the model sees; ends without a newline, so that a completion leads with its own."""
+    entry_point: str
+    """The function that the tests call."""
+    reference: str | None
+    """The suite's own solution, as a completion; None where the suite has none."""
+    stop: tuple[str, ...]
+    """A completion ends before the first of these."""
+    test: Check | Asserts
+    limits: Limits = DEFAULT_LIMITS
+
+    def program(self, completion: str) -> str:
+        """The program that `completion` makes: what follows the prompt, or (recognised by its start) all of it.
+
+        A whole program may lean on the prompt's imports and helpers, as HumanEval's own judge lets it, so the prompt
+        stays before it wherever the two together can be Python.
+        """
+        completion = unix_newlines(completion)
+        if self._is_whole(completion) and (_FUTURE.search(completion) or not _compiles(self.prompt)):
+            return completion
+        return self.prompt + ("" if completion.startswith("\n") else "\n") + completion
+
+    def job(self, completion: str) -> Job:
+        """Judge what a model wrote after the prompt (or a whole program in its place)."""
+        return self.job_of_program(self.program(completion))
+
+    def job_of_program(self, program: str) -> Job:
+        """Judge a program as it is, with nothing before it."""
+        return Job(unix_newlines(program), self.test, self.limits, tag=self.task_id)
+
+    def _is_whole(self, completion: str) -> bool:
+        """It starts at column 0 and defines the entry point there; a body is indented, whatever follows it."""
+        first = next((row for row in completion.split("\n") if row.strip()), "")
+        definition = rf"^(async\s+def|def|class)\s+{re.escape(self.entry_point)}\b"
+        return not first[:1].isspace() and re.search(definition, completion, re.MULTILINE) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Problems in the order of their file."""
+
+    name: str
+    """The spec without its path: `humaneval[:32]`."""
+    problems: tuple[Problem, ...]
+
+
+def truncate(completion: str, stop: Sequence[str]) -> str:
+    """`completion` before the first of the `stop` sequences in it."""
+    ends = [end for end in (completion.find(sequence) for sequence in stop) if end >= 0]
+    return completion[: min(ends)] if ends else completion
+
+
+def _compiles(prompt: str) -> bool:
+    try:
+        ast.parse(prompt)
+    except (SyntaxError, ValueError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""From coefficients to an update. Knows no method."""

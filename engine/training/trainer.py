@@ -1,0 +1,198 @@
+"""One update from packed trees. It knows of targets and coefficients, and nothing of where they came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from engine.model.compiling import Compiled
+from engine.model.packing import Batch, Target, Tree, collate
+from engine.model.policy import Policy
+from engine.processes.ranks import Ranks
+from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import enable_recomputing, recomputing
+from engine.training.scoring import micro_batches
+from engine.training.weights import Replica, Shards
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Bounds of the probability ratio: 1 - low to 1 + high."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one update did."""
+
+    loss: float
+    """Mean loss a target."""
+    grad_norm: float
+    """Global norm before clipping; not finite where the update was skipped."""
+    learning_rate: float
+    mean_logprob: dict[str, float]
+    """Mean log-probability of the targets of each label, in nats, before the update."""
+    clip_fraction: float
+    """Share of the ratios that were clipped."""
+    tokens: int
+    """Nodes that went through the model."""
+
+    @property
+    def skipped(self) -> bool:
+        """Was the gradient not finite, so that the weights were left alone?"""
+        return not math.isfinite(self.grad_norm)
+
+
+def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: Clip) -> tuple[Tensor, Tensor]:
+    """Loss a target, [N], and whether its ratio was clipped, [N] bool.
+
+    Without an old log-probability (NaN) it is ``-coefficient * logprob``, whose gradient is that of maximum likelihood
+    or of REINFORCE. With one it is PPO's clipped ratio (Schulman et al., 2017), its upper bound free (DAPO, 2025).
+    """
+    on_ratio = ~old_N.isnan()
+    ratio = torch.exp(logprobs_N - torch.where(on_ratio, old_N, logprobs_N.detach()))
+    bounded = ratio.clamp(1 - clip.low, 1 + clip.high)
+    gain = torch.minimum(ratio * coefficients_N, bounded * coefficients_N)
+    loss = torch.where(on_ratio, -gain, -coefficients_N * logprobs_N)
+    clipped = on_ratio & (ratio * coefficients_N > bounded * coefficients_N)
+    return loss, clipped
+
+
+class Trainer:
+    """Updates a policy with AdamW on packed trees. Several ranks share the micro-batches of an update."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        optimiser: Optimiser,
+        compute: Compute,
+        accelerator: Accelerator,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.optimiser = optimiser
+        """Settings of the coming updates; its rates may be changed between two of them."""
+        self.compute = compute
+        """How trees are packed; may be changed between updates."""
+        self._accelerator = accelerator
+        self._ranks = ranks or Ranks()
+        self._updates = 0
+        accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
+        if compute.gradient_checkpointing:
+            enable_recomputing(policy.model)
+        self._compiled = Compiled(policy.model).used if compute.compile else nullcontext
+        self._weights = (Shards if compute.shard and self._ranks.size > 1 else Replica)(policy, self._ranks)
+        adam = torch.optim.AdamW(
+            self._weights.parameters,
+            lr=optimiser.learning_rate,
+            betas=(optimiser.beta1, optimiser.beta2),
+            weight_decay=optimiser.weight_decay,
+            fused=True,  # no copies of the weights while it works: a step never fails halfway for want of memory
+        )
+        self._adam = accelerator.prepare(adam)
+
+    def update(self, trees: Sequence[Tree], clip: Clip | None = None) -> Update:
+        """*Collective.* Take one step on the mean loss over all targets of ``trees``, which all ranks are given.
+
+        A gradient that is not finite leaves weights and optimiser as they are, and the result says so.
+        """
+        rate = self._set_learning_rate()
+        self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
+        total = sum(len(tree.targets) for tree in trees)
+        batches = micro_batches(trees, self.compute)
+        self._weights.take()
+        with recomputing(self._weights.model), self._compiled():
+            mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
+            for _ in range(self._weights.idle_passes(len(batches))):
+                self._backward(collate(batches[0]), 0.0, clip)
+        told = self._ranks.gather(mine)
+        return Update(
+            loss=sum(figures.loss for figures in told) / total,
+            grad_norm=self._step(),
+            learning_rate=rate,
+            mean_logprob=mean_logprobs(told),
+            clip_fraction=sum(figures.clipped for figures in told) / total,
+            tokens=sum(len(tree.ids) for tree in trees),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """*Collective.* What a resumed trainer needs beside the weights; it counts on the first rank alone."""
+        return {"adam": self._weights.whole(self._adam.state_dict()), "updates": self._updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self._adam.load_state_dict(self._weights.part(state["adam"]))
+        self._updates = state["updates"]
+
+    def _backward(self, batch: Batch, weight: float, clip: Clip | None) -> Figures:
+        """Add the gradient of one micro-batch, ``weight`` times the sum of its targets' losses."""
+        batch = batch.to(self._accelerator.device)
+        with self._accelerator.autocast():
+            logprobs_N = self._weights.logprobs(batch)
+        bounds = clip or Clip(math.inf, math.inf)
+        loss, clipped = surrogate(logprobs_N, batch.old, batch.coefficients, bounds)
+        self._accelerator.backward(loss.sum() * (weight * self._weights.scale))
+        return Figures.of(batch.targets, logprobs_N.detach(), float(loss.detach().sum()), int(clipped.sum()))
+
+    def _set_learning_rate(self) -> float:
+        warmup = self.optimiser.warmup_steps
+        rate = self.optimiser.learning_rate * min(1.0, (self._updates + 1) / (warmup + 1))
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _step(self) -> float:
+        """Apply the gradient of all ranks where it is finite; returns its norm before clipping."""
+        self._weights.add_up_gradients()
+        norm = self._clipped_norm()
+        finite = not self._ranks.any(not math.isfinite(norm))  # that of one is that of all, but for rounding
+        if finite:
+            self._adam.step()
+            self._weights.give()
+        self._adam.zero_grad(set_to_none=True)
+        self._updates += 1
+        return norm if finite or not math.isfinite(norm) else math.nan
+
+    def _clipped_norm(self) -> float:
+        norm = self._accelerator.clip_grad_norm_(self._weights.parameters, self.optimiser.max_grad_norm)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one micro-batch came to."""
+
+    loss: float
+    """Summed over its targets."""
+    clipped: int
+    """Ratios that were clipped."""
+    logprobs: dict[str, tuple[float, int]]
+    """By label: the sum over its targets, and how many they are."""
+
+    @classmethod
+    def of(cls, targets: Sequence[Target], logprobs_N: Tensor, loss: float, clipped: int) -> Figures:
+        """From the log-probabilities of a micro-batch's targets."""
+        found: dict[str, tuple[float, int]] = {}
+        for target, value in zip(targets, logprobs_N.tolist(), strict=True):
+            held, count = found.get(target.label, (0.0, 0))
+            found[target.label] = (held + value, count + 1)
+        return cls(loss, clipped, found)
+
+
+def mean_logprobs(told: Sequence[Figures]) -> dict[str, float]:
+    """Mean log-probability of the targets of each label, over all micro-batches."""
+    labels = dict.fromkeys(label for figures in told for label in figures.logprobs)
+    found = {}
+    for label in labels:
+        sums, counts = zip(*(figures.logprobs.get(label, (0.0, 0)) for figures in told), strict=True)
+        found[label] = sum(sums) / sum(counts)
+    return found

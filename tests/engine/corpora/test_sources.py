@@ -1,0 +1,223 @@
+"""Corpora: what is taken, what is left out and told, and that the order depends on the files and the seed alone."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.corpora.sources import Corpus, CorpusError, load_corpus
+
+BODY = "    a = {0}(x)\n    b = a + 1\n    return b\n"
+
+
+def function(name: str, call: str, doc: str = '"""Doc."""') -> str:
+    return f"def {name}(x):\n    {doc}\n" + BODY.format(call)
+
+
+def folder(root: Path, **files: str | bytes) -> Path:
+    for name, text in files.items():
+        path = root / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return root
+
+
+def jsonl(path: Path, *lines: Any) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def load(root: Path, kind: Any = "folder", **bounds: int) -> Corpus:
+    return load_corpus(kind, str(root), **bounds)  # type: ignore[arg-type]
+
+
+METHOD = '''
+class A:
+\tclass B:
+\t\t@property
+\t\t@other(1,
+\t\t       2)
+\t\tasync def f(self):
+\t\t\t"""Doc.
+
+\t\t\tMore.
+\t\t\t"""
+
+\t\t\t# gone
+\t\t\tx = await self.g("""one
+\t\t\ttwo""")
+
+\t\t\treturn x
+'''
+
+
+def test_a_method_is_dedented_with_decorators_header_and_docstring_as_its_prompt(tmp_path: Path) -> None:
+    (trace,) = load(folder(tmp_path, a=METHOD)).traces
+    assert trace.prompt == ('@property\n@other(1,\n       2)\nasync def f(self):\n\t"""Doc.\n\n\tMore.\n\t"""')
+    assert [line.text for line in trace.lines] == [
+        '\n\n\tx = await self.g("""one',
+        '\n\ttwo""")',
+        "\n\n\treturn x",
+    ]
+    assert trace.source == "a.py:7 A.B.f"
+    assert trace.lines[0].indent == "\t"
+
+
+def test_functions_within_conditions_are_found_and_those_within_functions_are_not(tmp_path: Path) -> None:
+    inner = "\n".join("    " + row for row in function("inner", "g").split("\n"))
+    outer = f'def outer(x):\n    """Doc."""\n{inner}\n    return inner\n'
+    guarded = (
+        "try:\n" + "\n".join("    " + row for row in function("guarded", "h").split("\n")) + "\nexcept E:\n    pass\n"
+    )
+    traces = load(folder(tmp_path, a=outer + guarded)).traces
+    assert {trace.source.split()[1] for trace in traces} == {"outer", "guarded"}
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    root = folder(
+        tmp_path,
+        good=function("good", "g"),
+        short='def short():\n    """Doc."""\n    return 1\n',
+        long=function("long", "g").replace("    return b\n", "    b += 1\n" * 80 + "    return b\n"),
+        bare="def bare():\n    return 1\n",
+        same_line='def same():\n    """Doc."""; return 1\n',
+        only='def only():\n    """Doc."""\n',
+        latin=b"x = '\xe9'\n",
+        broken="def (:\n",
+        twin=function("zwilling", "g", doc='"""Other words."""').replace("1", "2  # two"),
+        unicode=function("größe", "größer"),
+        licence=function("owned", "h", doc='"""Copyright someone."""'),
+    )
+    corpus = load(root)
+    assert corpus.skipped == {
+        "too short": 1,
+        "too long": 1,
+        "no docstring": 1,
+        "nothing after the docstring": 2,
+        "not UTF-8": 1,
+        "does not parse": 1,
+        "duplicate": 1,
+        "non-ASCII identifiers": 1,
+        "licence text": 1,
+    }
+    assert len(corpus.traces) == 1
+    assert corpus.examples["not UTF-8"] == ["latin.py"]
+    assert corpus.examples["too short"] == ["short.py:1 short"]
+    assert "1 not UTF-8 (latin.py)" in corpus.account()
+
+
+def test_the_order_depends_on_the_seed_and_the_files_and_a_limit_takes_its_beginning(tmp_path: Path) -> None:
+    files = {f"m{i}": function(f"f{i}", f"g{i}") for i in range(12)}
+    here = folder(tmp_path / "here", **files)
+    there = folder(tmp_path / "there", **dict(reversed(files.items())))
+    ids = [trace.id for trace in load(here).traces]
+    assert [trace.id for trace in load(there).traces] == ids
+    assert [trace.id for trace in load(here, limit=5).traces] == ids[:5]
+    other = [trace.id for trace in load(here, seed=1).traces]
+    assert other != ids
+    assert sorted(other) == sorted(ids)
+
+
+def test_hidden_folders_and_links_out_are_not_entered(tmp_path: Path) -> None:
+    folder(tmp_path / "out", b=function("b", "g"))
+    root = folder(tmp_path / "in", a=function("a", "f"))
+    folder(root / ".venv", c=function("c", "h"))
+    (root / "link").symlink_to(tmp_path / "out")
+    assert [trace.source for trace in load(root).traces] == ["a.py:1 a"]
+
+
+def test_the_standard_library_gives_functions_that_parse_and_none_of_its_tests() -> None:
+    corpus = load_corpus("stdlib", limit=50, max_lines=20)
+    assert len(corpus.traces) == 50
+    for trace in corpus.traces:
+        assert 3 <= len(trace.lines) <= 20
+        assert not trace.prompt.endswith("\n")
+        (node,) = ast.parse(trace.text).body
+        assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        assert ast.get_docstring(node) is not None
+        assert "test/" not in trace.id
+
+
+def test_jsonl_takes_code_text_or_content_with_or_without_a_prompt(tmp_path: Path) -> None:
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        {"code": "x = 1\ny = f(x)\nz = y\n"},
+        {"text": "a = 1\r\nb = g(a)\r\nc = b\r\n"},
+        {"content": "    a = 3\n    b = h(a)\n    return b", "prompt": "def f():\n    '''Doc.'''\n"},
+    )
+    told = {trace.id: (trace.prompt, len(trace.lines)) for trace in load(path, "jsonl").traces}
+    assert told == {"a.jsonl:1": ("", 3), "a.jsonl:2": ("", 3), "a.jsonl:3": ("def f():\n    '''Doc.'''", 3)}
+
+
+def test_code_may_leave_the_block_that_its_prompt_opened(tmp_path: Path) -> None:
+    code = "        a = 1\n        return a\n    def g(self):\n        return 2\n"
+    path = jsonl(tmp_path / "a.jsonl", {"prompt": "class A:\n    def f(self):", "code": code})
+    (trace,) = load(path, "jsonl").traces
+    assert [line.indent for line in trace.lines] == ["        ", "        ", "        ", "        "]
+
+
+def test_long_chains_of_branches_are_walked_to_their_end(tmp_path: Path) -> None:
+    chain = "if x == 0:\n    pass\n" + "".join(f"elif x == {i}:\n    pass\n" for i in range(900)) + "else:\n"
+    root = folder(tmp_path, a=chain + "".join(f"    {row}\n" for row in function("f", "g").split("\n")))
+    corpus = load(root)
+    assert corpus.skipped == {}
+    assert len(corpus.traces) == 1
+
+
+def test_a_bad_line_of_jsonl_is_named_and_not_fatal(tmp_path: Path) -> None:
+    path = jsonl(
+        tmp_path / "a.jsonl", {"code": "x = 1\ny = x\nz = y\n"}, "{oops", "[1]", {"other": 1}, {"code": "def ("}
+    )
+    corpus = load(path, "jsonl")
+    assert len(corpus.traces) == 1
+    assert corpus.skipped == {
+        "bad JSON line": 2,
+        "no `code`, `text` or `content` that is text": 1,
+        "does not parse": 1,
+    }
+    assert corpus.examples["bad JSON line"][0].startswith("a.jsonl:2: not JSON")
+
+
+def test_mbpp_gives_its_train_split_after_a_docstring_of_the_task(tmp_path: Path) -> None:
+    problem = {"text": "Add.", "code": "def f(x):\r\n\ty = x\r\n\treturn y", "test_list": ["assert f(1) == 1"]}
+    path = jsonl(tmp_path / "m.jsonl", problem | {"task_id": 600}, problem | {"task_id": 601})
+    (trace,) = load(path, "mbpp").traces
+    assert trace.id == "MBPP/601"
+    assert trace.text == '"""\nAdd.\nassert f(1) == 1\n"""\ndef f(x):\n\ty = x\n\treturn y'
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("folder", "missing", "no such folder"),
+        ("jsonl", "missing.jsonl", "no such JSONL file"),
+        ("jsonl", "", "is a folder"),
+        ("folder", "empty.jsonl", "is a file"),
+        ("jsonl", "empty.jsonl", "no usable trace"),
+        ("mbpp", "empty.jsonl", "no usable trace"),
+        ("folder", "", "no usable trace"),
+        ("jsonl", "cut.jsonl.gz", "cannot be read"),
+    ],
+)
+def test_a_corpus_with_nothing_to_use_is_one_clear_line(tmp_path: Path, kind: Any, name: str, told: str) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "cut.jsonl.gz").write_bytes(b"\x1f\x8b\x08\x00\x00")
+    with pytest.raises(CorpusError, match=told) as caught:
+        load(tmp_path / name, kind)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_documented_functions_says_what_it_found(tmp_path: Path) -> None:
+    root = folder(tmp_path, a="def f():\n    return 1\n", b=b"\xff")
+    with pytest.raises(CorpusError, match=r"1 no docstring \(a.py:1 f\), 1 not UTF-8 \(b.py\)"):
+        load(root)
+
+
+def test_a_kind_that_needs_a_path_says_so() -> None:
+    with pytest.raises(CorpusError, match=r"needs a path: set corpus\.path"):
+        load_corpus("mbpp")

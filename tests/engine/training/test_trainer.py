@@ -1,0 +1,107 @@
+"""The update: its loss by hand, its independence of packing, its refusal of what is not finite."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from engine.model.packing import Piece, Target, Tree
+from engine.model.policy import Policy
+from engine.recipe.sections import Compute, Optimiser
+from engine.training.scoring import score
+from engine.training.trainer import Clip, Trainer, surrogate
+from tests.engine.toy import toy_policy
+
+CLIP = Clip(0.2, 0.28)
+
+
+def loss_of(logprob: float, old: float, coefficient: float) -> tuple[float, bool]:
+    loss, clipped = surrogate(torch.tensor([logprob]), torch.tensor([old]), torch.tensor([coefficient]), CLIP)
+    return float(loss), bool(clipped)
+
+
+def test_without_an_old_logprob_the_loss_is_that_of_likelihood() -> None:
+    assert loss_of(-2.0, math.nan, 0.5) == (1.0, False)
+
+
+def test_the_ratio_is_clipped_above_for_a_good_token_and_below_for_a_bad_one() -> None:
+    assert loss_of(math.log(0.3), math.log(0.2), 1.0) == (pytest.approx(-1.28), True)
+    assert loss_of(math.log(0.1), math.log(0.2), -1.0) == (pytest.approx(0.8), True)
+
+
+def test_the_ratio_is_not_clipped_where_clipping_would_hide_a_loss() -> None:
+    assert loss_of(math.log(0.3), math.log(0.2), -1.0) == (pytest.approx(1.5), False)
+    assert loss_of(math.log(0.1), math.log(0.2), 1.0) == (pytest.approx(-0.5), False)
+
+
+def test_at_the_old_policy_the_ratios_gradient_is_that_of_reinforce() -> None:
+    x = torch.tensor([-1.5], requires_grad=True)
+    loss, _ = surrogate(x, x.detach(), torch.tensor([0.7]), CLIP)
+    loss.backward()
+    assert x.grad is not None
+    assert float(x.grad) == pytest.approx(-0.7)
+
+
+def trees(coefficient: float = 1.0) -> list[Tree]:
+    made = []
+    for ids in ([2, 3, 0, 2], [2, 3, 0, 3, 1], [3, 0, 1], [3, 3, 3, 2, 0, 0]):
+        tree = Tree()
+        nodes = tree.extend(ids)
+        tree.targets = [Target((Piece(a, b),), "code", coefficient) for a, b in zip(nodes, ids[1:], strict=False)]
+        made.append(tree)
+    return made
+
+
+def trainer(policy: Policy, **compute: int) -> Trainer:
+    return Trainer(policy, Optimiser(learning_rate=0.01), Compute(**compute), Accelerator(cpu=True))
+
+
+@pytest.mark.parametrize(("row_tokens", "micro_rows"), [(16, 1), (16, 2), (64, 1), (64, 8)])
+def test_an_update_does_not_depend_on_how_it_is_packed(row_tokens: int, micro_rows: int) -> None:
+    reference, other = toy_policy(seed=7), toy_policy(seed=7)
+    first = trainer(reference, row_tokens=1024, micro_rows=1).update(trees())
+    second = trainer(other, row_tokens=row_tokens, micro_rows=micro_rows).update(trees())
+    assert second.loss == pytest.approx(first.loss, rel=1e-5)
+    assert second.grad_norm == pytest.approx(first.grad_norm, rel=1e-4)
+    for a, b in zip(reference.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_loss_of_imitation_is_the_mean_negative_logprob() -> None:
+    policy = toy_policy(seed=7)
+    values = [value for tree in score(policy, trees(), Compute()) for value in tree]
+    update = trainer(policy).update(trees())
+    assert update.loss == pytest.approx(-sum(values) / len(values), rel=1e-5)
+    assert update.mean_logprob["code"] == pytest.approx(-update.loss, rel=1e-5)
+
+
+def test_imitation_makes_the_traces_likelier() -> None:
+    policy = toy_policy(seed=7)
+    teacher = trainer(policy)
+    losses = [teacher.update(trees()).loss for _ in range(8)]
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_weights_alone() -> None:
+    policy = toy_policy(seed=7)
+    before = policy.fingerprint()
+    update = trainer(policy).update(trees(coefficient=math.inf))
+    assert update.skipped
+    assert policy.fingerprint() == before
+
+
+def test_a_trainer_goes_on_from_its_state_with_the_same_bits() -> None:
+    straight, resumed = toy_policy(seed=7), toy_policy(seed=7)
+    whole = trainer(straight)
+    whole.update(trees())
+    part = trainer(resumed)
+    part.update(trees())
+    state = part.state_dict()
+    whole.update(trees())
+    again = trainer(resumed)
+    again.load_state_dict(state)
+    again.update(trees())
+    assert resumed.fingerprint() == straight.fingerprint()
