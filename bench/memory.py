@@ -17,7 +17,8 @@ import resource
 import psutil
 from accelerate import Accelerator
 
-from engine.model.packing import Piece, Target, Tree
+from engine.model.policy import Support
+from engine.model.tries import Events, Trie, TrieBuilder
 from engine.recipe.files import load_recipe
 from engine.recipe.recipe import Recipe
 from engine.runs import estimate
@@ -34,12 +35,12 @@ CASES = {
 }
 
 
-def row(recipe: Recipe) -> Tree:
-    """A tree that fills one row, every token a target."""
-    tree = Tree()
-    nodes = tree.extend([n % 4000 for n in range(recipe.compute.row_tokens)])
-    tree.targets = [Target((Piece(node, 100),), "code") for node in nodes]
-    return tree
+def row(recipe: Recipe) -> Trie:
+    """A trie that fills one row, every token a target."""
+    trie = TrieBuilder()
+    nodes = trie.add([n % 4000 for n in range(recipe.compute.row_tokens)])
+    trie.ask(Events(nodes, [100] * len(nodes), [Support.ANY] * len(nodes)), "code")
+    return trie.build()
 
 
 def measure(overrides: list[str]) -> tuple[float, float]:

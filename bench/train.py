@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -27,8 +28,9 @@ from trl import SFTConfig, SFTTrainer
 
 from engine.corpora.sources import load_corpus
 from engine.model.encoding import EncodedTrace
-from engine.model.events import imitate
+from engine.model.events import annotated_trie
 from engine.model.policy import Policy, load_policy
+from engine.model.tries import Trie
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.trainer import Trainer
 
@@ -51,6 +53,20 @@ def functions(policy: Policy, count: int) -> list[list[int]]:
     return [ids for ids in found if len(ids) <= MAX_TOKENS][:count]
 
 
+def tries_of(data: list[list[int]]) -> list[Trie]:
+    """The functions as the trainer is given them."""
+    return [annotated_trie(EncodedTrace(ids[:1], [ids[1:]], [None]), [None]) for ids in data]
+
+
+def bytes_a_token(data: list[list[int]]) -> float:
+    """What a token waiting to be trained is held in, its target included."""
+    tracemalloc.start()
+    tries = tries_of(data)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held / sum(map(len, tries))
+
+
 def clock() -> Spent:
     """Now."""
     return Spent(time.perf_counter(), time.process_time())
@@ -67,11 +83,11 @@ def ours(policy: Policy, data: list[list[int]], *, checkpointing: bool = True, c
     optimiser = Optimiser(learning_rate=LEARNING_RATE, beta2=0.999)
     compute = Compute(row_tokens=MAX_TOKENS, gradient_checkpointing=checkpointing, compile=compiled)
     trainer = Trainer(policy, optimiser, compute, Accelerator(cpu=True))
-    trees = [imitate(EncodedTrace(ids[:1], [ids[1:]], [None]), [None]) for ids in data]
+    tries = tries_of(data)
     for _ in range(2 if compiled else 1):
         begin = clock()
-        for i in range(0, len(trees), EXAMPLES_AN_UPDATE):
-            trainer.update(trees[i : i + EXAMPLES_AN_UPDATE])
+        for i in range(0, len(tries), EXAMPLES_AN_UPDATE):
+            trainer.update(tries[i : i + EXAMPLES_AN_UPDATE])
     return since(begin)
 
 
@@ -158,6 +174,7 @@ def main() -> None:
     for name in arguments.only:
         figures[name] = in_own_process(measure, (name, arguments.traces), arguments.threads)
         print(told(name, figures[name]), flush=True)  # noqa: T201
+    print(f"a token waits in {bytes_a_token(functions(load_policy(MODEL), arguments.traces)):.0f} bytes")  # noqa: T201
     for name, aim in AIMS.items():
         if name in figures and "ours" in figures:
             print(compare(figures["ours"], figures[name], f"ours / {name}", aim))  # noqa: T201

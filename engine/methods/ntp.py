@@ -10,8 +10,8 @@ from itertools import islice
 from engine.corpora.comments import find_comments
 from engine.errors import UsageFault
 from engine.methods.ra3.heldout import measure_held_out
-from engine.model.events import imitate
-from engine.model.packing import Tree
+from engine.model.events import annotated_trie
+from engine.model.tries import Trie
 from engine.recipe.sections import Imitation
 from engine.runs.context import Context, State, plan_batches
 
@@ -21,7 +21,7 @@ def run(context: Context, state: State | None) -> None:
     context.phase("ntp", done=state["update"] if state else 0)
     if state is None:
         measure_held_out(context)
-    train(context, _trees(context), lambda: context.recipe.ntp, "ntp", state, seconds=_seconds(context))
+    train(context, _tries(context), lambda: context.recipe.ntp, "ntp", state, seconds=_seconds(context))
     measure_held_out(context)
 
 
@@ -47,7 +47,7 @@ def _spent_by(context: Context, arm: str) -> float:
     return spent
 
 
-def _trees(context: Context) -> list[Tree]:
+def _tries(context: Context) -> list[Trie]:
     """What is imitated: each trace, with the comments that the recipe asks for."""
     comments = find_comments(context.recipe.ntp, [trace for trace, _ in context.traces])
     told = [comments.of(trace) for trace, _ in context.traces]
@@ -57,21 +57,21 @@ def _trees(context: Context) -> list[Tree]:
         context.writer.event("comments", note)
     encode = context.policy.encode
     return [
-        imitate(encoded, [None if text is None else encode(text) for text in row])
+        annotated_trie(encoded, [None if text is None else encode(text) for text in row])
         for (_, encoded), row in zip(context.traces, told, strict=True)
     ]
 
 
 def train(
     context: Context,
-    trees: Sequence[Tree],
+    tries: Sequence[Trie],
     settings: Callable[[], Imitation],
     prefix: str,
     state: State | None,
     place: Callable[[], State] = dict,
     seconds: float | None = None,
 ) -> None:
-    """Maximise the likelihood of the targets of ``trees`` until its budget of tokens went through the model.
+    """Maximise the likelihood of the targets of ``tries`` until its budget of tokens went through the model.
 
     With ``seconds`` it goes on until the stage has taken so many instead, measuring left out. ``settings`` are read
     again before each update; ``place`` gives what a checkpoint holds beside the trainer's state.
@@ -82,7 +82,7 @@ def train(
     if state:
         trainer.load_state_dict(state["trainer"])
         begin = state["update"]
-    sizes = [len(tree.ids) for tree in trees]
+    sizes = list(map(len, tries))
     tokens = budget.tokens if seconds is None else math.inf
     plan = partial(plan_batches, sizes, budget.step_tokens, tokens, context.seed(prefix, "order"))
     total = sum(1 for _ in plan()) if seconds is None else math.ceil(seconds)
@@ -90,7 +90,7 @@ def train(
         if seconds is not None and context.ranks.any(context.spent() >= seconds):
             return
         trainer.optimiser = settings().optimiser
-        update = context.update(trainer, [trees[index] for index in batch])
+        update = context.update(trainer, [tries[index] for index in batch])
 
         def written(number: int = number) -> State:
             return {**place(), "trainer": trainer.state_dict(), "update": number}

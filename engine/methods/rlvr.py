@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from engine.decoding.sampler import StopReason
 from engine.methods.evaluation import Sample, Sampling, draw_and_judge, record_problems, record_samples
-from engine.model.packing import Piece, Target, Tree
 from engine.model.policy import Policy
+from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Rlvr
 from engine.runs.context import Context, State, shuffled
 from engine.suites.loading import load_suite
@@ -71,26 +71,23 @@ def form_group(samples: list[Sample], settings: Rlvr) -> SampleGroup:
     return SampleGroup(samples, counted, group_advantages(rewards, counted, settings.normalise))
 
 
-def sample_trees(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped: bool) -> list[Tree]:
-    """One group as few trees of at most ``row_tokens`` nodes: the prompt, a branch a sample, a target a sampled token.
+def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped: bool) -> list[Trie]:
+    """One group as few tries of at most ``row_tokens`` nodes: the prompt, a branch a sample, a target a sampled token.
 
     A target's coefficient is its sample's advantage.
     """
     problem = group.samples[0].problem
     prompt = [*policy.bos, *policy.encode(problem.prompt)]
-    trees = [Tree()]
+    tries = [TrieBuilder()]
     for sample, advantage, counted in zip(group.samples, group.advantages, group.kept, strict=True):
         if not counted:
             continue
         ids = sample.completion.ids
-        if trees[-1].ids and len(trees[-1].ids) + len(ids) > row_tokens:
-            trees.append(Tree())
-        root = trees[-1].extend(prompt)[-1]
-        before = [root, *trees[-1].extend(ids, root)[:-1]]
-        for node, token, old in zip(before, ids, sample.completion.logprobs, strict=True):
-            target = Target((Piece(node, token),), "completion", float(advantage), old if clipped else None)
-            trees[-1].targets.append(target)
-    return trees
+        if len(tries[-1]) and len(tries[-1]) + len(ids) > row_tokens:
+            tries.append(TrieBuilder())
+        events, _ = tries[-1].chain(ids, tries[-1].add(prompt)[-1])
+        tries[-1].ask(events, "completion", float(advantage), sample.completion.logprobs if clipped else ())
+    return [trie.build() for trie in tries if trie.n_targets]
 
 
 def run(context: Context, state: State | None) -> None:
@@ -142,12 +139,12 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) 
     clipped = settings.epochs > 1
     row_tokens = context.recipe.compute.row_tokens
     teaching = [group for group in groups if group.teaches]
-    trees = [tree for g in teaching for tree in sample_trees(context.policy, g, row_tokens, clipped=clipped)]
-    if not trees:
+    tries = [trie for g in teaching for trie in sample_tries(context.policy, g, row_tokens, clipped=clipped)]
+    if not tries:
         return None
     update = None
     for _ in range(settings.epochs):
-        update = context.update(trainer, trees, Clip(settings.clip_low, settings.clip_high) if clipped else None)
+        update = context.update(trainer, tries, Clip(settings.clip_low, settings.clip_high) if clipped else None)
     return update
 
 

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from engine.corpora.traces import Trace
 from engine.model.encoding import EncodedTrace
-from engine.model.packing import Tree
 from engine.model.policy import Policy
+from engine.model.tries import Trie
 from engine.processes.ranks import Ranks
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import Compute, Optimiser
@@ -169,20 +170,20 @@ class Context:
         """What updates ``policy`` in this run."""
         return Trainer(policy, optimiser, self.recipe.compute, self.accelerator, self.ranks)
 
-    def update(self, trainer: Trainer, trees: Sequence[Tree], clip: Clip | None = None) -> Update:
+    def update(self, trainer: Trainer, tries: Sequence[Trie], clip: Clip | None = None) -> Update:
         """*Collective.* An update by ``trainer``, in smaller batches where memory runs out."""
 
         def attempt(recipe: Recipe) -> Update:
             trainer.compute = recipe.compute
-            return trainer.update(trees, clip)
+            return trainer.update(tries, clip)
 
-        longest = max(len(tree.ids) for tree in trees)
+        longest = max(map(len, tries))
         with self.clock("train"):
             return self.within_memory(attempt, partial(narrower, least=longest))
 
-    def score(self, policy: Policy, trees: Sequence[Tree]) -> list[list[float]]:
-        """*Collective.* Log-probabilities of each tree's targets, in nats, each rank computing its share."""
-        mine = self.ranks.share(trees)
+    def score(self, policy: Policy, tries: Sequence[Trie]) -> list[NDArray[np.float64]]:
+        """*Collective.* Log-probabilities of each trie's targets, in nats, each rank computing its share."""
+        mine = self.ranks.share(tries)
         return self.ranks.gather(self.within_memory(lambda recipe: score(policy, mine, recipe.compute)))
 
     def within_memory(self, work: Callable[[Recipe], ResultT], squeeze: Squeeze = narrower) -> ResultT:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from engine.model.packing import LOGIT_ROWS
+from engine.model.logprobs import LOGIT_ROWS
 from engine.recipe.recipe import Recipe
 from engine.runs.footprint import Footprint, footprint
 from engine.runs.host import available_memory

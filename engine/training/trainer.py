@@ -1,11 +1,12 @@
-"""One update from packed trees. It knows of targets and coefficients, and nothing of where they came from."""
+"""One update from packed tries. It knows of targets and coefficients, and nothing of where they came from."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from engine.model.compiling import Compiled
-from engine.model.packing import Batch, Target, Tree, collate
 from engine.model.policy import Policy
+from engine.model.tries import Batch, Trie, collate
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import enable_recomputing, recomputing
@@ -69,7 +70,7 @@ def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: C
 
 
 class Trainer:
-    """Updates a policy with AdamW on packed trees. Several ranks share the micro-batches of an update."""
+    """Updates a policy with AdamW on packed tries. Several ranks share the micro-batches of an update."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class Trainer:
         self.optimiser = optimiser
         """Settings of the coming updates; its rates may be changed between two of them."""
         self.compute = compute
-        """How trees are packed; may be changed between updates."""
+        """How tries are packed; may be changed between updates."""
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
         self._updates = 0
@@ -100,28 +101,28 @@ class Trainer:
         )
         self._adam = accelerator.prepare(adam)
 
-    def update(self, trees: Sequence[Tree], clip: Clip | None = None) -> Update:
-        """*Collective.* Take one step on the mean loss over all targets of ``trees``, which all ranks are given.
+    def update(self, tries: Sequence[Trie], clip: Clip | None = None) -> Update:
+        """*Collective.* Take one step on the mean loss over all targets of ``tries``, which all ranks are given.
 
         A gradient that is not finite leaves weights and optimiser as they are, and the result says so.
         """
         rate = self._set_learning_rate()
         self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
-        total = sum(len(tree.targets) for tree in trees)
-        batches = micro_batches(trees, self.compute)
+        total = sum(len(trie.targets) for trie in tries)
+        batches = [[[tries[i] for i in row] for row in rows] for rows in micro_batches(tries, self.compute)]
         self._weights.take()
         with recomputing(self._weights.model), self._compiled():
             mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
                 self._backward(collate(batches[0]), 0.0, clip)
-        told = self._ranks.gather(mine)
+        means = Means.of(self._ranks.gather([replace(part, totals=part.totals.cpu()) for part in mine]))
         return Update(
-            loss=sum(figures.loss for figures in told) / total,
+            loss=means.loss,
             grad_norm=self._step(),
             learning_rate=rate,
-            mean_logprob=mean_logprobs(told),
-            clip_fraction=sum(figures.clipped for figures in told) / total,
-            tokens=sum(len(tree.ids) for tree in trees),
+            mean_logprob=means.logprob,
+            clip_fraction=means.clipped,
+            tokens=sum(map(len, tries)),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -133,15 +134,15 @@ class Trainer:
         self._adam.load_state_dict(self._weights.part(state["adam"]))
         self._updates = state["updates"]
 
-    def _backward(self, batch: Batch, weight: float, clip: Clip | None) -> Figures:
+    def _backward(self, batch: Batch, weight: float, clip: Clip | None) -> Sums:
         """Add the gradient of one micro-batch, ``weight`` times the sum of its targets' losses."""
         batch = batch.to(self._accelerator.device)
         with self._accelerator.autocast():
             logprobs_N = self._weights.logprobs(batch)
         bounds = clip or Clip(math.inf, math.inf)
-        loss, clipped = surrogate(logprobs_N, batch.old, batch.coefficients, bounds)
-        self._accelerator.backward(loss.sum() * (weight * self._weights.scale))
-        return Figures.of(batch.targets, logprobs_N.detach(), float(loss.detach().sum()), int(clipped.sum()))
+        loss_N, clipped_N = surrogate(logprobs_N, batch.old, batch.coefficients, bounds)
+        self._accelerator.backward(loss_N.sum() * (weight * self._weights.scale))
+        return Sums.of(batch, logprobs_N.detach(), loss_N.detach(), clipped_N)
 
     def _set_learning_rate(self) -> float:
         warmup = self.optimiser.warmup_steps
@@ -168,31 +169,38 @@ class Trainer:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What one micro-batch came to."""
+class Sums:
+    """What one micro-batch came to, kept on its device until the update ends."""
 
-    loss: float
-    """Summed over its targets."""
-    clipped: int
-    """Ratios that were clipped."""
-    logprobs: dict[str, tuple[float, int]]
-    """By label: the sum over its targets, and how many they are."""
+    totals: Tensor
+    """float64 [2 + K]: the loss summed over targets, how many ratios were clipped, the log-probabilities by label."""
+    counts: dict[str, int]
+    """Targets of each of K labels."""
 
     @classmethod
-    def of(cls, targets: Sequence[Target], logprobs_N: Tensor, loss: float, clipped: int) -> Figures:
-        """From the log-probabilities of a micro-batch's targets."""
-        found: dict[str, tuple[float, int]] = {}
-        for target, value in zip(targets, logprobs_N.tolist(), strict=True):
-            held, count = found.get(target.label, (0.0, 0))
-            found[target.label] = (held + value, count + 1)
-        return cls(loss, clipped, found)
+    def of(cls, batch: Batch, logprobs_N: Tensor, loss_N: Tensor, clipped_N: Tensor) -> Sums:
+        """Those of ``batch``, from what came of its targets."""
+        by_label = torch.zeros(len(batch.label_counts), dtype=torch.float64, device=logprobs_N.device)
+        by_label.index_add_(0, batch.labels, logprobs_N.double())
+        return cls(torch.cat([torch.stack([loss_N.sum(), clipped_N.sum()]).double(), by_label]), batch.label_counts)
 
 
-def mean_logprobs(told: Sequence[Figures]) -> dict[str, float]:
-    """Mean log-probability of the targets of each label, over all micro-batches."""
-    labels = dict.fromkeys(label for figures in told for label in figures.logprobs)
-    found = {}
-    for label in labels:
-        sums, counts = zip(*(figures.logprobs.get(label, (0.0, 0)) for figures in told), strict=True)
-        found[label] = sum(sums) / sum(counts)
-    return found
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all micro-batches of an update came to, a target."""
+
+    loss: float
+    clipped: float
+    logprob: dict[str, float]
+    """By label."""
+
+    @classmethod
+    def of(cls, parts: Sequence[Sums]) -> Means:
+        """From the sums of all ranks, on the CPU."""
+        totals = [part.totals.tolist() for part in parts]
+        counts, logprobs = Counter[str](), Counter[str]()
+        for part, values in zip(parts, totals, strict=True):
+            counts.update(part.counts)
+            logprobs.update(dict(zip(part.counts, values[2:], strict=True)))
+        loss, clipped = (sum(values[i] for values in totals) / counts.total() for i in range(2))
+        return cls(loss, clipped, {label: logprobs[label] / counts[label] for label in counts})

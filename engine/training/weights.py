@@ -16,8 +16,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from engine.model.packing import Batch, logprobs
+from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
+from engine.model.tries import Batch
 from engine.processes.ranks import Ranks
 
 OptimiserState = dict[str, Any]
@@ -43,7 +44,7 @@ class Replica:
         return 0
 
     def logprobs(self, batch: Batch) -> Tensor:
-        """[N] as `packing.logprobs`."""
+        """[N] as `model.logprobs`."""
         return logprobs(self._policy, batch)
 
     def take(self) -> None:
@@ -94,7 +95,7 @@ class Shards(Replica):
         return int(0 < batches % self._ranks.size <= self._ranks.rank)
 
     def logprobs(self, batch: Batch) -> Tensor:
-        """*Collective.* [N] as `packing.logprobs`."""
+        """*Collective.* [N] as `model.logprobs`."""
         found: Tensor = self._root(batch)
         return found
 

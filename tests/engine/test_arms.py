@@ -12,11 +12,12 @@ import torch
 
 from engine.decoding.latents import Exploration, Gate, Rollout, decide
 from engine.errors import UsageFault
-from engine.methods.ra3.rewards import decision, leave_one_out, returns
+from engine.methods.ra3.decisions import ask_decision
+from engine.methods.ra3.rewards import leave_one_out, returns
 from engine.methods.ra3.scoring import bare_logprobs
 from engine.model.events import LineEvents
-from engine.model.packing import NEW_LINE, Piece
 from engine.model.policy import Support, load_policy
+from engine.model.tries import NEW_LINE, Events, TrieBuilder, collate
 from engine.pipeline import execute
 from engine.recipe.files import load_recipe, shipped
 from engine.recipe.keys import RecipeError
@@ -40,15 +41,25 @@ def finished(tmp_path: Path, stages: str, **changes: str) -> tuple[Reader, str]:
     return Reader(tmp_path / "home"), run
 
 
+def asked(rollout: Rollout) -> dict[str, int]:
+    """How many targets of each kind the decision at the first line of ``rollout`` has."""
+    trie = TrieBuilder()
+    nodes = trie.add([1, 5, 7])
+    comment = Events(nodes[:2], [5, NEW_LINE], [Support.COMMENT] * 2)
+    ask_decision(
+        trie, LineEvents(Events([0], [1], [Support.NEWLINE]), comment, Events()), rollout, 0, 1.0, clipped=False
+    )
+    return collate([[trie.build()]]).label_counts
+
+
 def test_a_gate_held_open_always_thinks_and_is_no_choice_to_learn() -> None:
     held = Exploration(1.0, 1.0)
     taken = decide(math.log(0.01), 0.999999, held)
     assert (taken.think, taken.behaviour_logprob) == (True, 0.0)
-    event = LineEvents((Piece(0, 1),), (Piece(1, 5), Piece(2, NEW_LINE)), (Piece(3, 7),))
     rollout = Rollout([taken], [[5]], [[-1.0, -2.0]], [[-1.0, -2.0]], [True])
-    assert [target.label for target in decision(event, rollout, 0, 1.0, clipped=False)] == ["comment", "comment"]
+    assert asked(rollout) == {"comment": 2}
     chosen = Rollout([Gate(True, math.log(0.01), math.log(0.5))], [[5]], [[-1.0, -2.0]], [[-1.0, -2.0]], [True])
-    assert next(target.label for target in decision(event, chosen, 0, 1.0, clipped=False)) == "gate"
+    assert asked(chosen) == {"gate": 1, "comment": 2}
 
 
 def test_what_the_no_think_reference_says_of_a_line_cancels_in_the_advantage() -> None:

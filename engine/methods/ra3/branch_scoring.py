@@ -1,59 +1,56 @@
-"""Branches of one trace as trees: their scores, and the gradient that flows through the trunk from all of them.
+"""Latents drawn from the bare trace, scored, and the tries of q's update: the bare trace is computed once for them all.
 
 Shapes: G rollouts of a trace, T lines. Branch (g, t) is the latent that rollout g drew before line t of the bare trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.corpora.traces import Trace
 from engine.decoding.latents import Rollout
-from engine.methods.ra3.rewards import Group, branch_return, charges, decision, line_logprob, malformed
+from engine.methods.ra3.decisions import ask_decision
+from engine.methods.ra3.rewards import Group, branch_return, charges, line_logprob, malformed
 from engine.model.encoding import EncodedTrace
-from engine.model.events import Branch, branch, trunk
-from engine.model.packing import Piece, Target, Tree
+from engine.model.events import LatentEvents, add_bare, add_latent
 from engine.model.policy import Policy
+from engine.model.tries import Events, Trie, TrieBuilder
 from engine.recipe.recipe import Recipe
 from engine.training.scoring import score
 
 
-@dataclass(slots=True)
-class Trunk:
-    """A bare trace in a tree of its own, with some of its branches."""
+class BranchTrie:
+    """A bare trace in a trie of its own, with some of its branches."""
 
-    tree: Tree
-    before: list[int]
-    """Node before each line."""
-    lines: list[tuple[Piece, ...]]
-    """Event of each bare line."""
-    branches: dict[tuple[int, int], Branch] = field(default_factory=dict)
-    """By (g, t)."""
+    def __init__(self, encoded: EncodedTrace) -> None:
+        self.trie = TrieBuilder()
+        before, self.lines = add_bare(self.trie, encoded)
+        self.before: list[int] = before
+        """Node before each line."""
+        self.branches: dict[tuple[int, int], LatentEvents] = {}
+        """By (g, t)."""
 
 
-def plant_branches(
+def place_branches(
     encoded: EncodedTrace, rollouts: Sequence[Rollout], max_latent_tokens: int, lines_ahead: int, row_tokens: int
-) -> list[Trunk]:
-    """Every branch with the ``lines_ahead`` lines behind it, on as few trunks as hold ``row_tokens`` nodes each."""
-    trunks = [_bare(encoded)]
+) -> list[BranchTrie]:
+    """Every branch with the ``lines_ahead`` lines behind it, in as few tries as hold ``row_tokens`` nodes each."""
+    tries = [BranchTrie(encoded)]
     for t, prefix in enumerate(encoded.gates):
         ahead = len(prefix or ()) + sum(map(len, encoded.lines[t : t + lines_ahead]))
         for g, rollout in enumerate(rollouts):
             comment = rollout.comments[t]
             most = ahead + len(comment) if comment is not None else len(prefix or ())
-            if trunks[-1].branches and len(trunks[-1].tree.ids) + most > row_tokens:
-                trunks.append(_bare(encoded))
-            here = trunks[-1]
-            here.branches[g, t] = branch(here.tree, encoded, t, here.before[t], comment, max_latent_tokens, lines_ahead)
-    return trunks
-
-
-def _bare(encoded: EncodedTrace) -> Trunk:
-    tree = Tree()
-    return Trunk(tree, *trunk(tree, encoded))
+            if tries[-1].branches and len(tries[-1].trie) + most > row_tokens:
+                tries.append(BranchTrie(encoded))
+            part = tries[-1]
+            part.branches[g, t] = add_latent(
+                part.trie, encoded, t, part.before[t], comment, max_latent_tokens, lines_ahead
+            )
+    return tries
 
 
 def score_branches(
@@ -62,56 +59,48 @@ def score_branches(
     """Log-likelihoods of the lines, bare and behind each branch's latent alone, the charges and the returns."""
     ra3 = settings.ra3
     reach = ra3.horizon or len(encoded.lines)
-    trunks = plant_branches(encoded, rollouts, ra3.max_latent_tokens, reach, settings.compute.row_tokens)
-    bare, told, ahead = _score(scorer, trunks, settings)
+    tries = place_branches(encoded, rollouts, ra3.max_latent_tokens, reach, settings.compute.row_tokens)
+    bare, comments, ahead = _score(scorer, tries, settings)
     charges_GT = np.array(
         [
-            charges(rollout, [told[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
+            charges(rollout, [comments[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
             for g, rollout in enumerate(rollouts)
         ]
     )
-    line_logprobs, worth = np.empty_like(charges_GT), np.empty_like(charges_GT)
+    line_logprobs_GT, returns_GT = np.empty_like(charges_GT), np.empty_like(charges_GT)
     for g, t in np.ndindex(*charges_GT.shape):
         lines = ahead[g, t] or bare[t : t + reach]
-        line_logprobs[g, t] = lines[0]
-        worth[g, t] = branch_return(lines, float(charges_GT[g, t]), ra3.gamma)
-    return Group(trace, encoded, rollouts, line_logprobs, np.array(bare), charges_GT, worth)
+        line_logprobs_GT[g, t] = lines[0]
+        returns_GT[g, t] = branch_return(lines, float(charges_GT[g, t]), ra3.gamma)
+    return Group(trace, encoded, rollouts, line_logprobs_GT, np.array(bare), charges_GT, returns_GT)
 
 
-ByBranch = dict[tuple[int, int], list[float]]
-
-
-def _score(scorer: Policy, trunks: Sequence[Trunk], settings: Recipe) -> tuple[list[float], ByBranch, ByBranch]:
+def _score(
+    scorer: Policy, tries: Sequence[BranchTrie], settings: Recipe
+) -> tuple[list[float], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], list[float]]]:
     """l_t of the bare lines; of each branch the log-probabilities of its comment's events, and l of its lines."""
-    trunks[0].tree.targets = _targets(trunks[0].lines)
-    for here in trunks:
-        for events in here.branches.values():
-            here.tree.targets += _targets([events.comment, *events.lines])
-    rows = [iter(row) for row in score(scorer, [here.tree for here in trunks], settings.compute)]
-    how = settings.ra3.line_logp
-    bare = [line_logprob(_take(rows[0], line), how) for line in trunks[0].lines]
-    told: ByBranch = {}
-    ahead: ByBranch = {}
-    for here, row in zip(trunks, rows, strict=True):
-        for key, events in here.branches.items():
-            told[key] = _take(row, events.comment)
-            ahead[key] = [line_logprob(_take(row, line), how) for line in events.lines]
-    return bare, told, ahead
+    bare_at = _ask(tries[0], tries[0].lines)
+    comments_at = [{key: part.trie.ask(b.comment, "comment") for key, b in part.branches.items()} for part in tries]
+    lines_at = [{key: _ask(part, b.lines) for key, b in part.branches.items()} for part in tries]
+    scores = score(scorer, [part.trie.build() for part in tries], settings.compute)
+
+    def lines(values: NDArray[np.float64], places: Sequence[slice]) -> list[float]:
+        return [line_logprob(values[at], settings.ra3.line_logp) for at in places]
+
+    comments = {key: values[at] for values, part in zip(scores, comments_at, strict=True) for key, at in part.items()}
+    ahead = {key: lines(values, at) for values, part in zip(scores, lines_at, strict=True) for key, at in part.items()}
+    return lines(scores[0], bare_at), comments, ahead
 
 
-def _targets(events: Sequence[tuple[Piece, ...]]) -> list[Target]:
-    return [Target((piece,), "scored") for event in events for piece in event]
+def _ask(part: BranchTrie, lines: Sequence[Events]) -> list[slice]:
+    return [part.trie.ask(line, "line") for line in lines]
 
 
-def _take(row: Iterator[float], event: tuple[Piece, ...]) -> list[float]:
-    return [next(row) for _ in event]
-
-
-def branch_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Tree]:
-    """The trees of one group's update of q: the trunk is computed once, its gradient flows from all branches."""
+def branch_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Trie]:
+    """The tries of one group's update of q: the gradient flows from all branches through the bare trace."""
     rollouts, advantages = group.rollouts, group.advantages
-    trunks = plant_branches(group.encoded, rollouts, settings.ra3.max_latent_tokens, 0, settings.compute.row_tokens)
-    for here in trunks:
-        for (g, t), events in here.branches.items():
-            here.tree.targets += decision(events, rollouts[g], t, float(advantages[g, t]), clipped=clipped)
-    return [here.tree for here in trunks if here.tree.targets]
+    tries = place_branches(group.encoded, rollouts, settings.ra3.max_latent_tokens, 0, settings.compute.row_tokens)
+    for part in tries:
+        for (g, t), events in part.branches.items():
+            ask_decision(part.trie, events, rollouts[g], t, float(advantages[g, t]), clipped=clipped)
+    return [part.trie.build() for part in tries if part.trie.n_targets]

@@ -7,7 +7,7 @@ from engine.methods.ra3.annotation import Chosen, choose
 from engine.methods.ra3.estep import expectation
 from engine.methods.ra3.heldout import measure_held_out, measure_latents
 from engine.methods.ra3.rollouts import Actors
-from engine.model.events import imitate
+from engine.model.events import annotated_trie
 from engine.runs.context import Context, State
 
 
@@ -50,9 +50,9 @@ def maximisation(context: Context, round_: int, chosen: Chosen, state: State | N
     """The M-step: next-token prediction on the annotated traces, comments and code alike."""
     begin = state["update"] if state else 0
     context.phase("mstep", round_, f"M-step {round_ + 1}/{context.recipe.ra3.rounds}", done=begin)
-    trees = [imitate(context.traces[index][1], comments) for index, comments in chosen]
+    tries = [annotated_trie(context.traces[index][1], comments) for index, comments in chosen]
 
     def place() -> State:
         return {"phase": "mstep", "round": round_, "chosen": chosen}
 
-    train(context, trees, lambda: context.recipe.ra3.mstep, "mstep", state, place)
+    train(context, tries, lambda: context.recipe.ra3.mstep, "mstep", state, place)

@@ -82,9 +82,9 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> Upd
     settings = context.recipe.ra3.estep
     clipped = settings.epochs > 1
     gradient = branch_gradient if settings.mode == "branch" else policy_gradient
-    trees = [tree for group in groups for tree in gradient(group, context.recipe, clipped=clipped)]
+    tries = [trie for group in groups for trie in gradient(group, context.recipe, clipped=clipped)]
     for _ in range(settings.epochs):
-        update = context.update(trainer, trees, Clip(settings.clip, settings.clip) if clipped else None)
+        update = context.update(trainer, tries, Clip(settings.clip, settings.clip) if clipped else None)
     return update
 
 

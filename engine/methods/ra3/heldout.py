@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.methods.ra3.rewards import Floats, Group
 from engine.methods.ra3.rollouts import Actors, roll_out
-from engine.model.events import bare
+from engine.model.events import bare_trie
 from engine.recipe.sections import Ra3
 from engine.runs.context import Context
 
@@ -18,9 +18,8 @@ def measure_held_out(context: Context) -> None:
     if not context.held_out:
         return
     with context.measuring():
-        scores = context.score(context.policy, [bare(encoded) for _, encoded in context.held_out])
-    values = [value for tree in scores for value in tree]
-    loss = -sum(values) / len(values)
+        scores = context.score(context.policy, [bare_trie(encoded) for _, encoded in context.held_out])
+    loss = -float(np.mean(np.concatenate(scores)))
     context.writer.metrics({"held_out/loss": loss, "held_out/perplexity": float(np.exp(loss))})
 
 

@@ -1,4 +1,4 @@
-"""RA3's arithmetic: rewards, returns, advantages, and the policy gradient's targets (Zhang et al., 2025).
+"""RA3's arithmetic: rewards, returns, advantages (Zhang et al., 2025).
 
 The E-step finds, by policy gradient, latent comments that make an expert's next lines likelier under a frozen scorer;
 the M-step imitates the annotated traces. Here is what that computes, free of I/O and of the model; the loops
@@ -20,16 +20,14 @@ from numpy.typing import NDArray
 from engine.corpora.traces import Trace
 from engine.decoding.latents import Gate, Rollout
 from engine.model.encoding import EncodedTrace
-from engine.model.events import Branch, LineEvents
-from engine.model.packing import Target
 from engine.recipe.sections import Ra3
 
 Floats = NDArray[np.float64]
 
 
-def line_logprob(logprobs: Sequence[float], how: Literal["mean", "sum"]) -> float:
+def line_logprob(logprobs: Sequence[float] | Floats, how: Literal["mean", "sum"]) -> float:
     """l_t, the log-likelihood of one line from those of its tokens, in nats (a token, for ``mean``)."""
-    return sum(logprobs) / (len(logprobs) if how == "mean" else 1)
+    return float(np.mean(logprobs) if how == "mean" else np.sum(logprobs))
 
 
 def gate_charge(gate: Gate | None, settings: Ra3) -> float:
@@ -79,38 +77,6 @@ def importance(gate: Gate) -> float:
     return math.exp(decision_logprob(gate) - gate.behaviour_logprob)
 
 
-def decision_targets(
-    events: Sequence[LineEvents], rollout: Rollout, advantages_T: Floats, *, clipped: bool
-) -> list[Target]:
-    """The policy gradient's targets of one rollout: its gates, and the tokens of its comments."""
-    targets: list[Target] = []
-    for t, event in enumerate(events):
-        targets += decision(event, rollout, t, float(advantages_T[t]), clipped=clipped)
-    return targets
-
-
-def decision(event: LineEvents | Branch, rollout: Rollout, t: int, advantage: float, *, clipped: bool) -> list[Target]:
-    """The targets of the decision at line ``t``: its gate, and the events of its comment.
-
-    A gate's coefficient is its advantage times the importance weight of exploration; one that was held open was no
-    choice, and has no target. A comment's tokens carry the weight of their temperature alone: they are learnt as if the
-    gate had stood open where exploration opened it.
-    ``clipped`` keeps the old log-probabilities, for a second pass over the same rollouts.
-    """
-    gate = rollout.gates[t]
-    if gate is None:
-        return []
-    targets: list[Target] = []
-    if gate.behaviour_logprob < 0:
-        old = decision_logprob(gate) if clipped else None
-        targets.append(Target(event.gate, "gate", advantage * importance(gate), old, complement=not gate.think))
-    drawn = zip(rollout.comment_logprobs[t], rollout.behaviour_logprobs[t], strict=True)
-    for piece, (logprob, behaviour) in zip(event.comment, drawn, strict=True):
-        weight = math.exp(logprob - behaviour)
-        targets.append(Target((piece,), "comment", advantage * weight, logprob if clipped else None))
-    return targets
-
-
 def malformed(rollout: Rollout, decode: Callable[[Sequence[int]], str]) -> list[bool]:
     """For each line: does its comment say nothing, or was it cut before its newline?"""
     return [
@@ -119,15 +85,15 @@ def malformed(rollout: Rollout, decode: Callable[[Sequence[int]], str]) -> list[
     ]
 
 
-def charges(rollout: Rollout, scored: Sequence[Sequence[float]], broken: Sequence[bool], settings: Ra3) -> list[float]:
+def charges(
+    rollout: Rollout, scores: Sequence[Sequence[float] | Floats], broken: Sequence[bool], settings: Ra3
+) -> list[float]:
     """What each line of a rollout is charged, in nats: its gate, its comment's drift from the scorer, and its form.
 
-    ``scored`` are the log-probabilities of each line's comment events under the scorer, ``broken`` is of `malformed`.
+    ``scores`` are the log-probabilities of each line's comment events under the scorer, ``broken`` is of `malformed`.
     """
     estep = settings.estep
-    drift = [
-        sum(drawn) - sum(told) if told else 0.0 for drawn, told in zip(rollout.comment_logprobs, scored, strict=True)
-    ]
+    drift = [sum(drawn) - float(np.sum(judged)) for drawn, judged in zip(rollout.comment_logprobs, scores, strict=True)]
     return [
         gate_charge(gate, settings) + estep.comment_kl * nats + estep.format_charge * bad
         for gate, nats, bad in zip(rollout.gates, drift, broken, strict=True)

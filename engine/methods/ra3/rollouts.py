@@ -91,7 +91,7 @@ def _draw(
     def drawn(settings: Recipe) -> list[Rollout]:
         compute = settings.compute
         if mode == "branch":
-            knobs["trunk_tokens"] = compute.row_tokens
+            knobs["row_tokens"] = compute.row_tokens
             return annotate_branches(q, traces, seeds, batch_size=compute.decode_batch, **knobs)
         return annotate(q, traces, seeds, batch_size=compute.decode_batch, **knobs)
 

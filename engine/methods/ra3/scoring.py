@@ -1,19 +1,22 @@
-"""Rollouts scored: the log-likelihoods of lines and comments under a scorer, and the trees of q's update."""
+"""Trajectories scored: the log-likelihoods of lines and comments under a scorer, and the tries of q's update.
+
+Shapes: G rollouts of a trace, T lines.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 
 from engine.corpora.traces import Trace
 from engine.decoding.latents import Rollout
-from engine.methods.ra3.rewards import Floats, Group, charges, decision_targets, line_logprob, malformed, returns
+from engine.methods.ra3.decisions import ask_decision
+from engine.methods.ra3.rewards import Floats, Group, charges, line_logprob, malformed, returns
 from engine.model.encoding import EncodedTrace
-from engine.model.events import Comments, LineEvents, grow, trunk
-from engine.model.packing import Target, Tree
+from engine.model.events import Comments, LineEvents, add_annotated, add_bare
 from engine.model.policy import Policy
+from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.recipe import Recipe
 from engine.training.scoring import score
 
@@ -24,61 +27,60 @@ def score_group(
     """Log-likelihoods of the lines, bare and under each rollout's latents, and the charges."""
     ra3 = settings.ra3
     annotations: list[Comments] = [[None] * len(encoded.lines), *(rollout.comments for rollout in rollouts)]
-    planted = plant(encoded, annotations, ra3.max_latent_tokens, settings.compute.row_tokens)
-    for tree, events in planted:
-        tree.targets += [Target((piece,), "line") for event in events for piece in event.line]
-        tree.targets += [Target((piece,), "comment") for event in events for piece in event.comment]
-    trees = list({id(tree): tree for tree, _ in planted}.values())
-    values = {id(tree): iter(row) for tree, row in zip(trees, score(scorer, trees, settings.compute), strict=True)}
-    lines, charged = [], []
-    for (tree, events), rollout in zip(planted, [None, *rollouts], strict=True):
-        row = values[id(tree)]
-        lines.append([line_logprob([next(row) for _ in event.line], ra3.line_logp) for event in events])
-        told = [[next(row) for _ in event.comment] for event in events]
-        if rollout is not None:
-            charged.append(charges(rollout, told, malformed(rollout, scorer.decode), ra3))
-    line_logprobs, charges_GT = np.array(lines[1:]), np.array(charged)
-    worth = returns(line_logprobs - charges_GT, ra3.gamma, ra3.horizon)
-    return Group(trace, encoded, rollouts, line_logprobs, np.array(lines[0]), charges_GT, worth)
+    placed = place_annotations(encoded, annotations, ra3.max_latent_tokens, settings.compute.row_tokens)
+    lines = [[trie.ask(event.line, "line") for event in events] for trie, events in placed]
+    comments = [[trie.ask(event.comment, "comment") for event in events] for trie, events in placed]
+    tries = list(dict.fromkeys(trie for trie, _ in placed))
+    scores = dict(zip(tries, score(scorer, [trie.build() for trie in tries], settings.compute), strict=True))
+    values = [scores[trie] for trie, _ in placed]
+    bare, *line_logprobs = [
+        [line_logprob(row[at], ra3.line_logp) for at in places] for row, places in zip(values, lines, strict=True)
+    ]
+    charges_GT = np.array(
+        [
+            charges(rollout, [row[at] for at in places], malformed(rollout, scorer.decode), ra3)
+            for rollout, row, places in zip(rollouts, values[1:], comments[1:], strict=True)
+        ]
+    )
+    line_logprobs_GT = np.array(line_logprobs)
+    returns_GT = returns(line_logprobs_GT - charges_GT, ra3.gamma, ra3.horizon)
+    return Group(trace, encoded, rollouts, line_logprobs_GT, np.array(bare), charges_GT, returns_GT)
 
 
-def plant(
+def place_annotations(
     encoded: EncodedTrace, annotations: Sequence[Comments], max_latent_tokens: int, row_tokens: int
-) -> list[tuple[Tree, list[LineEvents]]]:
-    """Put annotations of one trace into as few trees as hold ``row_tokens`` each; common beginnings are shared."""
-    planted = []
-    tree = Tree()
+) -> list[tuple[TrieBuilder, list[LineEvents]]]:
+    """Put annotations of one trace into as few tries as hold ``row_tokens`` each; common beginnings are shared."""
+    placed = []
+    trie = TrieBuilder()
     for comments in annotations:
         latent_tokens = sum(len(ids) for ids in comments if ids)
         most = len(encoded.prompt) + sum(map(len, encoded.lines)) + 2 * sum(len(g or ()) for g in encoded.gates)
-        if tree.ids and len(tree.ids) + most + latent_tokens > row_tokens:
-            tree = Tree()
-        planted.append((tree, grow(tree, encoded, comments, max_latent_tokens)))
-    return planted
+        if len(trie) and len(trie) + most + latent_tokens > row_tokens:
+            trie = TrieBuilder()
+        placed.append((trie, add_annotated(trie, encoded, comments, max_latent_tokens)))
+    return placed
 
 
-def policy_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Tree]:
-    """The trees of one group's update of q."""
-    ra3 = settings.ra3
+def policy_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Trie]:
+    """The tries of one group's update of q."""
     comments = [rollout.comments for rollout in group.rollouts]
-    planted = plant(group.encoded, comments, ra3.max_latent_tokens, settings.compute.row_tokens)
-    for (tree, events), rollout, advantages_T in zip(planted, group.rollouts, group.advantages, strict=True):
-        tree.targets += decision_targets(events, rollout, advantages_T, clipped=clipped)
-    return list({id(tree): tree for tree, _ in planted}.values())
+    placed = place_annotations(group.encoded, comments, settings.ra3.max_latent_tokens, settings.compute.row_tokens)
+    for (trie, events), rollout, advantages_T in zip(placed, group.rollouts, group.advantages, strict=True):
+        for t, event in enumerate(events):
+            ask_decision(trie, event, rollout, t, float(advantages_T[t]), clipped=clipped)
+    return [trie.build() for trie in dict.fromkeys(trie for trie, _ in placed) if trie.n_targets]
 
 
 def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], settings: Recipe) -> list[Floats]:
     """[T] l_t of each trace, without latents."""
-    trees, lengths = [], []
+    tries, places = [], []
     for encoded in traces:
-        tree = Tree()
-        _, lines = trunk(tree, encoded)
-        tree.targets = [Target((piece,), "line") for line in lines for piece in line]
-        trees.append(tree)
-        lengths.append(list(map(len, lines)))
-    rows = map(iter, score(policy, trees, settings.compute))
-    how = settings.ra3.line_logp
+        trie = TrieBuilder()
+        _, lines = add_bare(trie, encoded)
+        places.append([trie.ask(line, "line") for line in lines])
+        tries.append(trie.build())
     return [
-        np.array([line_logprob(list(islice(row, length)), how) for length in told])
-        for row, told in zip(rows, lengths, strict=True)
+        np.array([line_logprob(values[at], settings.ra3.line_logp) for at in lines])
+        for values, lines in zip(score(policy, tries, settings.compute), places, strict=True)
     ]

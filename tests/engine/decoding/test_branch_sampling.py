@@ -1,4 +1,4 @@
-"""Branches over a shared trunk say and learn exactly what each would alone."""
+"""Branches over shared keys say and learn exactly what each would alone."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.latents import Rollout
-from engine.methods.ra3.branch_scoring import branch_gradient, plant_branches, score_branches
-from engine.methods.ra3.rewards import Group, decision
+from engine.methods.ra3.branch_scoring import branch_gradient, place_branches, score_branches
+from engine.methods.ra3.decisions import ask_decision
+from engine.methods.ra3.rewards import Group
 from engine.model.encoding import EncodedTrace
-from engine.model.events import grow
-from engine.model.packing import Tree, collate, logprobs
+from engine.model.events import add_annotated
+from engine.model.logprobs import logprobs
 from engine.model.policy import Policy, Support
+from engine.model.tries import Trie, TrieBuilder, collate
 from engine.pipeline import execute
 from engine.recipe.files import parse_recipe
 from engine.recipe.recipe import Recipe
@@ -105,7 +107,7 @@ def test_what_a_branch_draws_does_not_depend_on_its_neighbours() -> None:
     seeds = list(range(9))
     together = draw(policy, given, seeds)
     apart = [
-        draw(policy, [trace], [seed], trunk_tokens=1, batch_size=2)[0] for trace, seed in zip(given, seeds, strict=True)
+        draw(policy, [trace], [seed], row_tokens=1, batch_size=2)[0] for trace, seed in zip(given, seeds, strict=True)
     ]
     assert all(map(alike, together, apart))
     assert len({str(rollout.comments) for rollout in together[:3]}) > 1
@@ -148,11 +150,11 @@ def test_rows_too_short_for_all_branches_change_nothing(tmp_path: Path) -> None:
     narrow = group(
         recipe(tmp_path).model_copy(update={"compute": recipe(tmp_path).compute.model_copy(update={"row_tokens": 16})})
     )
-    assert len(plant_branches(wide.encoded, wide.rollouts, MOST, 3, 16)) > 1
+    assert len(place_branches(wide.encoded, wide.rollouts, MOST, 3, 16)) > 1
     np.testing.assert_allclose(narrow.returns, wide.returns, atol=1e-4)
 
 
-def alone(found: Group) -> list[tuple[Tree, int, int]]:
+def alone(found: Group) -> list[Trie]:
     """Each decision on a trace of its own: nothing shared, and nothing else in the row."""
     made = []
     for g, rollout in enumerate(found.rollouts):
@@ -160,11 +162,11 @@ def alone(found: Group) -> list[tuple[Tree, int, int]]:
             if prefix is None:
                 continue
             comments = [None] * t + [rollout.comments[t]]
-            tree = Tree()
+            trie = TrieBuilder()
             cut = EncodedTrace(found.encoded.prompt, found.encoded.lines[: t + 1], found.encoded.gates[: t + 1])
-            event = grow(tree, cut, comments, MOST)[t]
-            tree.targets = decision(event, rollout, t, float(found.advantages[g, t]), clipped=False)
-            made.append((tree, g, t))
+            events = add_annotated(trie, cut, comments, MOST)[t]
+            ask_decision(trie, events, rollout, t, float(found.advantages[g, t]), clipped=False)
+            made.append(trie.build())
     return made
 
 
@@ -173,17 +175,17 @@ def test_the_gradient_of_the_tree_is_the_sum_of_its_branches_alone(tmp_path: Pat
     found = group(settings)
     assert np.abs(found.advantages).max() > 0
 
-    def gradient(trees: list[Tree]) -> list[torch.Tensor | None]:
+    def gradient(tries: list[Trie]) -> list[torch.Tensor | None]:
         policy = tiny_policy().clone()
-        for tree in trees:
-            batch = collate([[tree]])
+        for trie in tries:
+            batch = collate([[trie]])
             (logprobs(policy, batch) * batch.coefficients).sum().backward()
         return [weight.grad for weight in policy.model.parameters()]
 
     packed = branch_gradient(found, settings, clipped=False)
     assert len(packed) == 1
-    apart = [tree for tree, _, _ in alone(found)]
-    assert sum(len(tree.ids) for tree in packed) < 0.3 * sum(len(tree.ids) for tree in apart)
+    apart = alone(found)
+    assert sum(map(len, packed)) < 0.3 * sum(map(len, apart))
     for ours, theirs in zip(gradient(packed), gradient(apart), strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None and theirs is not None:

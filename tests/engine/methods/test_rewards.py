@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from engine.decoding.latents import Gate, Rollout
+from engine.methods.ra3.decisions import ask_decision
 from engine.methods.ra3.rewards import (
     decision_logprob,
-    decision_targets,
     gate_charge,
     importance,
     leave_one_out,
@@ -21,8 +21,9 @@ from engine.methods.ra3.rewards import (
     returns,
 )
 from engine.model.encoding import EncodedTrace
-from engine.model.events import grow
-from engine.model.packing import Target, Tree, collate, logprobs
+from engine.model.events import add_annotated
+from engine.model.logprobs import logprobs
+from engine.model.tries import Trie, TrieBuilder, collate
 from engine.recipe.sections import Ra3
 from engine.training.trainer import Clip, surrogate
 from tests.engine.toy import HASH, NEWLINE, toy_policy
@@ -136,15 +137,19 @@ def rollout_of(comments: list[list[int] | None]) -> Rollout:
     )
 
 
+def decisions_trie(comments: list[list[int] | None], worth_T: np.ndarray) -> Trie:
+    """An annotated trace, its decisions asked for with these advantages."""
+    trie, rollout = TrieBuilder(), rollout_of(comments)
+    for t, events in enumerate(add_annotated(trie, TRACE, comments, MAX_LATENT)):
+        ask_decision(trie, events, rollout, t, float(worth_T[t]), clipped=False)
+    return trie.build()
+
+
 def probabilities() -> tuple[torch.Tensor, torch.nn.Module]:
     """q of each annotation, [N], with its graph, and the model it came from."""
     policy = toy_policy(seed=3)
-    totals = []
-    for comments in annotations():
-        tree = Tree()
-        events = grow(tree, TRACE, comments, MAX_LATENT)
-        tree.targets = decision_targets(events, rollout_of(comments), np.ones(2), clipped=False)
-        totals.append(logprobs(policy, collate([[tree]])).sum())
+    tries = [decisions_trie(comments, np.ones(2)) for comments in annotations()]
+    totals = [logprobs(policy, collate([[trie]])).sum() for trie in tries]
     return torch.stack(totals).exp(), policy.model
 
 
@@ -167,14 +172,11 @@ def test_the_policy_gradient_is_that_of_the_enumerated_expectation() -> None:
     exact = torch.autograd.grad((q * worth).sum(), list(model.parameters()), allow_unused=True)
 
     policy = toy_policy(seed=3)
-    trees = []
+    tries = []
     for comments, p in zip(annotations(), q.tolist(), strict=True):
-        tree = Tree()
-        events = grow(tree, TRACE, comments, MAX_LATENT)
         returns_T = returns(rewards[str(comments)][None], 1.0, None)[0]
-        tree.targets = decision_targets(events, rollout_of(comments), returns_T * p, clipped=False)
-        trees.append(tree)
-    batch = collate([trees])
+        tries.append(decisions_trie(comments, returns_T * p))
+    batch = collate([tries])
     loss, _ = surrogate(logprobs(policy, batch), batch.old, batch.coefficients, Clip(math.inf, math.inf))
     ours = torch.autograd.grad(-loss.sum(), list(policy.model.parameters()), allow_unused=True)
     for expected, got in zip(exact, ours, strict=True):
@@ -183,13 +185,11 @@ def test_the_policy_gradient_is_that_of_the_enumerated_expectation() -> None:
 
 def test_an_act_is_the_complement_of_the_whole_prefix() -> None:
     policy = toy_policy(seed=5)
-    tree = Tree()
-    events = grow(tree, TRACE, [None, None], MAX_LATENT)
-    tree.targets = [
-        Target(events[0].gate, "gate"),
-        Target(events[0].gate, "gate", complement=True),
-    ]
-    think, act = logprobs(policy, collate([[tree]])).exp().tolist()
+    trie = TrieBuilder()
+    events = add_annotated(trie, TRACE, [None, None], MAX_LATENT)
+    trie.ask_whole(events[0].gate, "gate")
+    trie.ask_whole(events[0].gate, "gate", complement=True)
+    think, act = logprobs(policy, collate([[trie.build()]])).exp().tolist()
     assert think + act == pytest.approx(1, abs=1e-6)
 
 

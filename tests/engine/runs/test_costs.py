@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.model.packing import Target, Tree, collate, logprobs
+from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
+from engine.model.tries import Trie, TrieBuilder, collate
 from engine.runs.costs import Meter, flops, forget_peak, peak_mb
 from tests.engine.tiny import tiny_policy
 
@@ -17,22 +18,22 @@ def test_operations_are_two_a_weight_and_token_and_four_a_pair_and_width() -> No
     assert flops(weights=100, layers=2, width=8, tokens=10, attended=55) == 2 * 100 * 10 + 4 * 2 * 8 * 55
 
 
-def tree_of(policy: Policy) -> Tree:
-    tree = Tree()
-    trunk = tree.extend(policy.encode("def f(x):"))[-1]
+def trie_of(policy: Policy) -> Trie:
+    trie = TrieBuilder()
+    before = trie.add(policy.encode("def f(x):"))[-1]
     for text in ("\n    return x", "\n    pass"):
-        tree.targets.append(Target(tree.follow(policy.encode(text), trunk), "x"))
-    return tree
+        trie.ask_whole(trie.follow(policy.encode(text), before), "x")
+    return trie.build()
 
 
 def test_a_meter_counts_each_token_with_those_it_sees_and_training_three_times() -> None:
     policy = tiny_policy().clone()
-    meter, tree = Meter(policy), tree_of(policy)
-    batch = collate([[tree]])
+    meter, trie = Meter(policy), trie_of(policy)
+    batch = collate([[trie]])
     config = policy.model.config
     width = config.num_attention_heads * config.head_dim
     attended = int(batch.mask.sum())  # no padding: exactly the pairs
-    once = flops(policy.n_parameters, config.num_hidden_layers, width, len(tree.ids), attended)
+    once = flops(policy.n_parameters, config.num_hidden_layers, width, len(trie), attended)
     with torch.no_grad():
         logprobs(policy, batch)
     assert meter.take() == once
@@ -43,7 +44,7 @@ def test_a_meter_counts_each_token_with_those_it_sees_and_training_three_times()
 
 def test_the_estimate_is_that_of_the_products_but_for_the_table_of_embeddings() -> None:
     policy = tiny_policy().clone()
-    meter, batch = Meter(policy), collate([[tree_of(policy)]])
+    meter, batch = Meter(policy), collate([[trie_of(policy)]])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         policy.logits(policy.hidden(batch.input_ids, batch.position_ids, batch.mask))
     length = batch.input_ids.shape[1]

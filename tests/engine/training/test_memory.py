@@ -16,9 +16,9 @@ from torch import Tensor
 
 from engine.decoding import kvcache
 from engine.errors import EnvironmentFault, UsageFault
-from engine.model import packing
-from engine.model.packing import Tree
+from engine.model import tries as packing
 from engine.model.policy import Policy
+from engine.model.tries import Trie
 from engine.pipeline import execute
 from engine.recipe.sections import Compute, Optimiser
 from engine.runs.planning import plan
@@ -28,7 +28,7 @@ from engine.training.memory import enable_recomputing, narrower, within_memory
 from engine.training.trainer import Trainer
 from tests.engine.small import small_recipe
 from tests.engine.toy import toy_policy
-from tests.engine.training.test_trainer import trees
+from tests.engine.training.test_trainer import tries
 
 
 def updated(compute: Compute) -> tuple[Policy, list[Tensor], int]:
@@ -40,7 +40,7 @@ def updated(compute: Compute) -> tuple[Policy, list[Tensor], int]:
     for weight in policy.parameters:
         weight.register_post_accumulate_grad_hook(lambda weight: gradients.append(weight.grad.clone()))
     policy.decoder().layers[0].self_attn.register_forward_hook(lambda *_: passes.append(1))
-    Trainer(policy, Optimiser(), compute, Accelerator(cpu=True)).update(trees())
+    Trainer(policy, Optimiser(), compute, Accelerator(cpu=True)).update(tries())
     return policy, gradients, len(passes)
 
 
@@ -58,7 +58,7 @@ def test_a_clone_of_a_checkpointed_policy_recomputes_its_own_layers() -> None:
     clone = policy.clone()
     passes: list[object] = []
     clone.decoder().layers[1].register_forward_hook(lambda module, *_: passes.append(module))
-    Trainer(clone, Optimiser(), Compute(gradient_checkpointing=True), Accelerator(cpu=True)).update(trees())
+    Trainer(clone, Optimiser(), Compute(gradient_checkpointing=True), Accelerator(cpu=True)).update(tries())
     assert set(map(id, passes)) == {id(clone.decoder().layers[1])}
 
 
@@ -112,33 +112,33 @@ import resource, sys
 from functools import partial
 from accelerate import Accelerator
 from engine.training.memory import narrower, within_memory
-from engine.model.packing import Piece, Target, Tree
+from engine.model.tries import Events, Support, TrieBuilder
 from engine.model.policy import load_policy
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.trainer import Trainer
 from engine.training.scoring import score
 
-def trees():
+def tries():
     made = []
     for i in range(8):
-        tree = Tree()
-        nodes = tree.extend([(7 * i + 3 * n) % 900 for n in range(300)])
-        tree.targets = [Target((Piece(n, 5),), "code") for n in nodes]
-        made.append(tree)
+        trie = TrieBuilder()
+        nodes = trie.add([(7 * i + 3 * n) % 900 for n in range(300)])
+        trie.ask(Events(nodes, [5] * 300, [Support.ANY] * 300), "code")
+        made.append(trie.build())
     return made
 
 def update(policy, compute, starving):
     trainer = Trainer(policy, Optimiser(learning_rate=1e-3), compute, Accelerator(cpu=True))
-    trainer.update(trees()[:1])
+    trainer.update(tries()[:1])
     if starving:
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
     def attempt(compute):
         trainer.compute = compute
-        return trainer.update(trees())
+        return trainer.update(tries())
     told = []
     found = within_memory(attempt, compute, partial(narrower, least=300), lambda _, why: told.append(why))
-    scored = within_memory(partial(score, policy, trees()), compute, narrower, lambda _, why: told.append(why))
+    scored = within_memory(partial(score, policy, tries()), compute, narrower, lambda _, why: told.append(why))
     print(len(told), found.loss, found.grad_norm, sum(map(sum, scored)))
 
 policy = load_policy("random:tiny")
@@ -170,9 +170,9 @@ def test_an_update_that_was_cut_short_leaves_nothing_of_its_gradient() -> None:
 
     failed.decoder().register_forward_hook(fails_at_the_second)
     with pytest.raises(MemoryError):
-        trainer.update(trees() * 4)
-    assert trainer.update(trees() * 4) == Trainer(straight, Optimiser(), compute, Accelerator(cpu=True)).update(
-        trees() * 4
+        trainer.update(tries() * 4)
+    assert trainer.update(tries() * 4) == Trainer(straight, Optimiser(), compute, Accelerator(cpu=True)).update(
+        tries() * 4
     )
     assert failed.fingerprint() == straight.fingerprint()
 
@@ -192,7 +192,7 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pass may hold more than one row or two sequences: beyond, the allocator is asked for more than there is."""
     plain_collate, plain_layout = packing.collate, kvcache.Layout.__init__
 
-    def collate(rows: Sequence[Sequence[Tree]]) -> packing.Batch:
+    def collate(rows: Sequence[Sequence[Trie]]) -> packing.Batch:
         torch.empty(max(0, len(rows) - 1) * 2**50, dtype=torch.uint8)
         return plain_collate(rows)
 

@@ -13,9 +13,9 @@ from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.latents import Rollout, annotate
 from engine.decoding.sampler import generate
 from engine.model.encoding import EncodedTrace
-from engine.model.events import bare
-from engine.model.packing import Target, Tree
+from engine.model.events import bare_trie
 from engine.model.policy import Policy, Support
+from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.scoring import score
 from engine.training.trainer import Trainer
@@ -43,23 +43,23 @@ def half() -> Policy:
 
 def first_gate(policy: Policy, trace: EncodedTrace) -> float:
     """Log-probability of a latent before the first line that may have one, by the pass that trains."""
-    tree = Tree()
-    parent = tree.extend(trace.prompt)[-1]
+    trie = TrieBuilder()
+    parent = trie.add(trace.prompt)[-1]
     for ids, prefix in zip(trace.lines, trace.gates, strict=True):
         if prefix is not None:
-            tree.targets.append(Target(tree.follow(prefix, parent, first=Support.NEWLINE), "gate"))
+            trie.ask_whole(trie.follow(prefix, parent, first=Support.NEWLINE), "gate")
             break
-        parent = tree.extend(ids, parent)[-1]
-    return score(policy, [tree], Compute())[0][0]
+        parent = trie.add(ids, parent)[-1]
+    return float(score(policy, [trie.build()], Compute())[0][0])
 
 
-def bare_trees() -> list[Tree]:
-    return [bare(trace) for trace in encoded()]
+def bare_tries() -> list[Trie]:
+    return [bare_trie(trace) for trace in encoded()]
 
 
 def logprobs(policy: Policy) -> torch.Tensor:
     """Of all targets of the bare traces."""
-    return torch.tensor([value for tree in score(policy, bare_trees(), Compute()) for value in tree])
+    return torch.tensor([value for tree in score(policy, bare_tries(), Compute()) for value in tree])
 
 
 def test_logprobs_under_autocast_are_near_those_of_float32_but_not_them() -> None:
@@ -82,7 +82,7 @@ def test_the_head_is_computed_in_float32_whatever_the_weights_and_the_autocast()
 def test_training_in_bfloat16_lowers_the_loss_and_keeps_weights_and_moments_in_float32(lower: Accelerator) -> None:
     policy = half()
     trainer = Trainer(policy, Optimiser(learning_rate=1e-3), Compute(), lower)
-    losses = [trainer.update(bare_trees()).loss for _ in range(6)]
+    losses = [trainer.update(bare_tries()).loss for _ in range(6)]
     assert losses[-1] < losses[0] - 0.5
     assert {weight.dtype for weight in policy.parameters} == {torch.float32}
     moments = trainer.state_dict()["adam"]["state"].values()
@@ -92,7 +92,7 @@ def test_training_in_bfloat16_lowers_the_loss_and_keeps_weights_and_moments_in_f
 def test_scoring_has_the_numbers_of_the_pass_that_trains(lower: Accelerator) -> None:
     policy = half()
     scored = logprobs(policy)
-    update = Trainer(policy, Optimiser(), Compute(), lower).update(bare_trees())
+    update = Trainer(policy, Optimiser(), Compute(), lower).update(bare_tries())
     assert update.loss == pytest.approx(-float(scored.mean()), abs=1e-6)
 
 

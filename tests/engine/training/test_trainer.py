@@ -8,8 +8,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from engine.model.packing import Piece, Target, Tree
 from engine.model.policy import Policy
+from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.scoring import score
 from engine.training.trainer import Clip, Trainer, surrogate
@@ -45,13 +45,13 @@ def test_at_the_old_policy_the_ratios_gradient_is_that_of_reinforce() -> None:
     assert float(x.grad) == pytest.approx(-0.7)
 
 
-def trees(coefficient: float = 1.0) -> list[Tree]:
+def tries(coefficient: float = 1.0) -> list[Trie]:
     made = []
     for ids in ([2, 3, 0, 2], [2, 3, 0, 3, 1], [3, 0, 1], [3, 3, 3, 2, 0, 0]):
-        tree = Tree()
-        nodes = tree.extend(ids)
-        tree.targets = [Target((Piece(a, b),), "code", coefficient) for a, b in zip(nodes, ids[1:], strict=False)]
-        made.append(tree)
+        trie = TrieBuilder()
+        events, _ = trie.chain(ids[1:], trie.add(ids[:1])[-1])
+        trie.ask(events, "code", coefficient)
+        made.append(trie.build())
     return made
 
 
@@ -62,8 +62,8 @@ def trainer(policy: Policy, **compute: int) -> Trainer:
 @pytest.mark.parametrize(("row_tokens", "micro_rows"), [(16, 1), (16, 2), (64, 1), (64, 8)])
 def test_an_update_does_not_depend_on_how_it_is_packed(row_tokens: int, micro_rows: int) -> None:
     reference, other = toy_policy(seed=7), toy_policy(seed=7)
-    first = trainer(reference, row_tokens=1024, micro_rows=1).update(trees())
-    second = trainer(other, row_tokens=row_tokens, micro_rows=micro_rows).update(trees())
+    first = trainer(reference, row_tokens=1024, micro_rows=1).update(tries())
+    second = trainer(other, row_tokens=row_tokens, micro_rows=micro_rows).update(tries())
     assert second.loss == pytest.approx(first.loss, rel=1e-5)
     assert second.grad_norm == pytest.approx(first.grad_norm, rel=1e-4)
     for a, b in zip(reference.model.parameters(), other.model.parameters(), strict=True):
@@ -72,8 +72,8 @@ def test_an_update_does_not_depend_on_how_it_is_packed(row_tokens: int, micro_ro
 
 def test_the_loss_of_imitation_is_the_mean_negative_logprob() -> None:
     policy = toy_policy(seed=7)
-    values = [value for tree in score(policy, trees(), Compute()) for value in tree]
-    update = trainer(policy).update(trees())
+    values = [value for trie in score(policy, tries(), Compute()) for value in trie]
+    update = trainer(policy).update(tries())
     assert update.loss == pytest.approx(-sum(values) / len(values), rel=1e-5)
     assert update.mean_logprob["code"] == pytest.approx(-update.loss, rel=1e-5)
 
@@ -81,14 +81,14 @@ def test_the_loss_of_imitation_is_the_mean_negative_logprob() -> None:
 def test_imitation_makes_the_traces_likelier() -> None:
     policy = toy_policy(seed=7)
     teacher = trainer(policy)
-    losses = [teacher.update(trees()).loss for _ in range(8)]
+    losses = [teacher.update(tries()).loss for _ in range(8)]
     assert losses[-1] < losses[0] - 0.1
 
 
 def test_a_gradient_that_is_not_finite_leaves_the_weights_alone() -> None:
     policy = toy_policy(seed=7)
     before = policy.fingerprint()
-    update = trainer(policy).update(trees(coefficient=math.inf))
+    update = trainer(policy).update(tries(coefficient=math.inf))
     assert update.skipped
     assert policy.fingerprint() == before
 
@@ -96,12 +96,12 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_alone() -> None:
 def test_a_trainer_goes_on_from_its_state_with_the_same_bits() -> None:
     straight, resumed = toy_policy(seed=7), toy_policy(seed=7)
     whole = trainer(straight)
-    whole.update(trees())
+    whole.update(tries())
     part = trainer(resumed)
-    part.update(trees())
+    part.update(tries())
     state = part.state_dict()
-    whole.update(trees())
+    whole.update(tries())
     again = trainer(resumed)
     again.load_state_dict(state)
-    again.update(trees())
+    again.update(tries())
     assert resumed.fingerprint() == straight.fingerprint()
