@@ -22,8 +22,8 @@ from engine.decoding.decoder import Answer, draw
 from engine.decoding.latents import Comment, Exploration, Gate, Rollout, comment_events, decide, note
 from engine.model.encoding import EncodedTrace
 from engine.model.packing import Target, Tree, collate, target_logprobs
+from engine.model.passes import predicting
 from engine.model.policy import Policy, Support
-from engine.model.prepacked import prepacked
 
 
 class _State(NamedTuple):
@@ -81,7 +81,7 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
         return draw(events(logits), uniforms, comment_temperature)
 
     rollouts: list[Rollout] = []
-    with policy.predicting(), prepacked(policy):
+    with predicting(policy, packed=True):
         for part in _by_trunk(traces, trunk_tokens):
             grove = _Grove(policy, [traces[i] for i in part])
             branches = grove.decide([seeds[i] for i in part], exploration)

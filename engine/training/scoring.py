@@ -8,6 +8,7 @@ from itertools import islice
 import torch
 
 from engine.model.packing import Tree, collate, logprobs, pack
+from engine.model.passes import predicting
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute
 
@@ -22,7 +23,7 @@ def micro_batches(trees: Sequence[Tree], compute: Compute) -> list[list[list[Tre
 def score(policy: Policy, trees: Sequence[Tree], compute: Compute) -> list[list[float]]:
     """Log-probabilities of each tree's targets under ``policy``, in nats, in the order of ``trees``."""
     found: dict[int, list[float]] = {}
-    with policy.predicting():
+    with predicting(policy):
         for rows in micro_batches(trees, compute):
             values = iter(logprobs(policy, collate(rows).to(policy.device)).tolist())
             found |= {id(tree): list(islice(values, len(tree.targets))) for row in rows for tree in row}
