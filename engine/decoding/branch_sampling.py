@@ -22,8 +22,8 @@ from engine.decoding.decoder import Answer, Drawing, draw
 from engine.decoding.latents import Comment, Exploration, Gate, Rollout, comment_events, decide, note
 from engine.model.encoding import EncodedTrace
 from engine.model.logprobs import target_logprobs
+from engine.model.passes import predicting
 from engine.model.policy import Policy, Support
-from engine.model.prepacked import prepacked
 from engine.model.tries import TrieBuilder, collate
 
 
@@ -83,7 +83,7 @@ def annotate_branches(  # noqa: PLR0913 - the knobs of the E-step
         return draw(events(logits), uniforms, comment_temperature)
 
     rollouts: list[Rollout] = []
-    with policy.predicting(), prepacked(policy):
+    with predicting(policy, packed=True):
         for part in _by_row(traces, row_tokens):
             bare = _BareTraces(policy, [traces[i] for i in part])
             latents = bare.decide([seeds[i] for i in part], exploration)

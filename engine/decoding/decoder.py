@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from engine.decoding.kvcache import RaggedCache, Span, forward
+from engine.model.passes import predicting
 from engine.model.policy import Policy, Support
-from engine.model.prepacked import prepacked
 
 MIN_SHARED = 8
 """A common beginning shorter than this is computed again rather than copied."""
@@ -106,7 +106,7 @@ class Decoder(Generic[ResultT]):
         self, on_done: Callable[[int, ResultT], None] | None = None, should_stop: Callable[[], bool] | None = None
     ) -> list[ResultT]:
         """The rows' results, in their order; when `should_stop` says so, those of the rows that have ended by then."""
-        with self._policy.predicting(), prepacked(self._policy):
+        with predicting(self._policy, packed=True):
             while not (should_stop and should_stop()):
                 self._admit()
                 places = self._ready()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from engine.model.passes import attending
 from engine.model.policy import Policy
 
 
@@ -23,11 +24,8 @@ def attend(policy: Policy, attention: str, ids: Sequence[int], positions: Tensor
         cache: given the keys and values of each layer, answers what the function is to read.
         known: handed on to the function.
     """
-    decoder = policy.decoder()
-    usual = decoder.config._attn_implementation
-    decoder.config._attn_implementation = attention
-    try:
-        output = decoder(
+    with attending(policy.model, attention):
+        output = policy.decoder()(
             input_ids=torch.tensor([ids], device=policy.device),
             position_ids=positions[None],
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
@@ -35,7 +33,5 @@ def attend(policy: Policy, attention: str, ids: Sequence[int], positions: Tensor
             use_cache=True,
             **known,
         )
-    finally:
-        decoder.config._attn_implementation = usual
     hidden: Tensor = output.last_hidden_state[0]
     return hidden

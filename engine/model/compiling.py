@@ -5,39 +5,34 @@ Sampling and scoring go on as they are: their caches change shape with every tok
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch._dynamo.exc import TorchDynamoException
+from torch.nn import Module
 
 from engine.errors import EnvironmentFault
 
 
-class Compiled:
-    """A model's layers, each compiled when it is first used, for rows of any length."""
+def compiled_layers(model: Any) -> dict[Module, Callable[..., Any]]:
+    """What may stand in for the forwards of the model's layers: compiled when first used, for rows of any length."""
+    return {layer: torch.compile(layer.forward, dynamic=True) for layer in model.get_decoder().layers}
 
-    def __init__(self, model: Any) -> None:
-        self._forwards = [(layer, torch.compile(layer.forward, dynamic=True)) for layer in model.get_decoder().layers]
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """Inside, passes of the model go through the compiled layers.
+@contextmanager
+def compile_errors_explained() -> Iterator[None]:
+    """Around passes that may go through `compiled_layers`.
 
-        Raises:
-            EnvironmentFault: torch cannot compile on this machine, or not this model.
-        """
-        for layer, forward in self._forwards:
-            layer.__dict__["forward"] = forward
-        try:
-            yield
-        except TorchDynamoException as error:
-            why = str(error).strip().splitlines()[0]
-            raise EnvironmentFault(
-                f"compute.compile: torch cannot compile the model here ({why}); "
-                "a C++ compiler may be missing: install one, or set it to false"
-            ) from error
-        finally:
-            for layer, _ in self._forwards:
-                del layer.__dict__["forward"]
+    Raises:
+        EnvironmentFault: torch cannot compile on this machine, or not this model.
+    """
+    try:
+        yield
+    except TorchDynamoException as error:
+        why = str(error).strip().splitlines()[0]
+        raise EnvironmentFault(
+            f"compute.compile: torch cannot compile the model here ({why}); "
+            "a C++ compiler may be missing: install one, or set it to false"
+        ) from error

@@ -6,9 +6,8 @@ optimisers. Where models come from is `engine.model.loading`'s matter; how they 
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from engine.model.loading import ModelError, load_model
+from engine.model.products import PackedProduct
 
 if TYPE_CHECKING:
     from engine.model.lora import Adapter
@@ -53,11 +53,9 @@ class Policy:
     name: str
     """What it was loaded from, as a person wrote it."""
     autocast: torch.dtype | None = None
-    """Precision of its matrix products inside `predicting`, where lower than that of its weights."""
+    """Precision of its matrix products in `passes.predicting`, where lower than that of its weights."""
     adapter: "Adapter | None" = None
     """What sets it apart from other policies of the same model; None where the model's weights are its own."""
-    head: Callable[[Tensor], Tensor] | None = field(default=None, init=False, repr=False)
-    """From float32 hidden states to logits, in place of the model's head: `prepacked` sets it for a while."""
 
     @property
     def device(self) -> torch.device:
@@ -142,20 +140,6 @@ class Policy:
             self.adapter.activate()
         return self.model.get_decoder()
 
-    @contextmanager
-    def predicting(self) -> Iterator[None]:
-        """Inside, the model has no dropout, recomputes nothing, and has the precision it is trained at.
-
-        Weights cast to a lower precision are kept until the end of the block: let it hold all steps of a decoding.
-        """
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-                yield
-        finally:
-            self.model.train(was_training)
-
     def hidden(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor, cache: Any = None) -> Tensor:
         """Last hidden states, [B, W, D].
 
@@ -187,9 +171,9 @@ class Policy:
         The product is taken in float32 too, also of weights in bfloat16 and under autocast: in bfloat16 a logit of 20
         is off by up to 0.06 nats, more than a latent costs.
         """
-        if self.head is not None:
-            return self.head(hidden.float())
         head = self.model.get_output_embeddings()
+        if isinstance(head.forward, PackedProduct):
+            return head.forward(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             bias = None if head.bias is None else head.bias.float()
             return linear(hidden.float(), head.weight.float(), bias)

@@ -6,7 +6,6 @@ So it holds whatever the architecture, the precision, adapters and checkpointing
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +15,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from engine.model.loading import DTYPES
+from engine.model.passes import training
+from engine.model.recomputing import enable_recomputing
 from engine.recipe.recipe import Recipe
 from engine.runs.checkpoints import AUTOCAST, new_adapter
-from engine.training.memory import enable_recomputing, recomputing
 
 _PROBE = 16
 """Tokens whose keys and values are counted."""
@@ -64,7 +64,7 @@ class Footprint:
             self.mode,
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
             torch.autocast("cpu", lower, enabled=lower is not None),
-            recomputing(self.model) if recomputed else nullcontext(),
+            training(self.model, recompute=recomputed),
         ):
             _pass(self.model, rows, tokens, lower)
         storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in held}

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.model.logprobs import logprobs
+from engine.model.passes import predicting
 from engine.model.policy import Policy
 from engine.model.tries import Trie, collate, pack
 from engine.recipe.sections import Compute
@@ -24,7 +25,7 @@ def micro_batches(tries: Sequence[Trie], compute: Compute) -> list[list[list[int
 def score(policy: Policy, tries: Sequence[Trie], compute: Compute) -> list[NDArray[np.float64]]:
     """[N] log-probabilities of each trie's targets under ``policy``, in nats, in the order of ``tries``."""
     scores: dict[int, NDArray[np.float64]] = {}
-    with policy.predicting():
+    with predicting(policy):
         for rows in micro_batches(tries, compute):
             order = [index for row in rows for index in row]
             batch = collate([[tries[index] for index in row] for row in rows]).to(policy.device)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +13,13 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from engine.model.compiling import Compiled
+from engine.model.compiling import compiled_layers
+from engine.model.passes import training
 from engine.model.policy import Policy
+from engine.model.recomputing import enable_recomputing
 from engine.model.tries import Batch, Trie, collate
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
-from engine.training.memory import enable_recomputing, recomputing
 from engine.training.scoring import micro_batches
 from engine.training.weights import Replica, Shards
 
@@ -90,7 +90,7 @@ class Trainer:
         accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
-        self._compiled = Compiled(policy.model).used if compute.compile else nullcontext
+        self._compiled = compiled_layers(policy.model) if compute.compile else None
         self._weights = (Shards if compute.shard and self._ranks.size > 1 else Replica)(policy, self._ranks)
         adam = torch.optim.AdamW(
             self._weights.parameters,
@@ -111,7 +111,8 @@ class Trainer:
         total = sum(len(trie.targets) for trie in tries)
         batches = [[[tries[i] for i in row] for row in rows] for rows in micro_batches(tries, self.compute)]
         self._weights.take()
-        with recomputing(self._weights.model), self._compiled():
+        recompute = self.compute.gradient_checkpointing
+        with training(self._weights.model, recompute=recompute, compiled=self._compiled):
             mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
                 self._backward(collate(batches[0]), 0.0, clip)

@@ -18,13 +18,14 @@ from engine.decoding import kvcache
 from engine.errors import EnvironmentFault, UsageFault
 from engine.model import tries as packing
 from engine.model.policy import Policy
+from engine.model.recomputing import enable_recomputing
 from engine.model.tries import Trie
 from engine.pipeline import execute
 from engine.recipe.sections import Compute, Optimiser
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.training import trainer as trainer_module
-from engine.training.memory import enable_recomputing, narrower, within_memory
+from engine.training.memory import narrower, within_memory
 from engine.training.trainer import Trainer
 from tests.engine.small import small_recipe
 from tests.engine.toy import toy_policy
@@ -79,15 +80,15 @@ def hungry(compute: Compute) -> int:
 
 
 def test_batches_are_halved_until_they_fit_rows_first_and_each_change_is_told() -> None:
-    told: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
     words: list[str] = []
 
     def tell(compute: Compute, why: str) -> None:
-        told.append((compute.micro_rows, compute.row_tokens))
+        sizes.append((compute.micro_rows, compute.row_tokens))
         words.append(why)
 
     assert within_memory(hungry, Compute(micro_rows=5, row_tokens=100), narrower, tell) == 25
-    assert told == [(2, 100), (1, 100), (1, 50), (1, 25)]
+    assert sizes == [(2, 100), (1, 100), (1, 50), (1, 25)]
     assert words[0].startswith("memory ran out (81064793292668928 bytes")
     assert words[0].endswith("more were not to be had): compute.micro_rows is 2 from now on, not 5")
 
@@ -136,10 +137,10 @@ def update(policy, compute, starving):
     def attempt(compute):
         trainer.compute = compute
         return trainer.update(tries())
-    told = []
-    found = within_memory(attempt, compute, partial(narrower, least=300), lambda _, why: told.append(why))
-    scored = within_memory(partial(score, policy, tries()), compute, narrower, lambda _, why: told.append(why))
-    print(len(told), found.loss, found.grad_norm, sum(map(sum, scored)))
+    changes = []
+    made = within_memory(attempt, compute, partial(narrower, least=300), lambda _, why: changes.append(why))
+    scored = within_memory(partial(score, policy, tries()), compute, narrower, lambda _, why: changes.append(why))
+    print(len(changes), made.loss, made.grad_norm, sum(map(sum, scored)))
 
 policy = load_policy("random:tiny")
 update(policy.clone(), Compute(row_tokens=300, micro_rows=1), starving=False)
@@ -178,13 +179,13 @@ def test_an_update_that_was_cut_short_leaves_nothing_of_its_gradient() -> None:
 
 
 class Remembers(Silent):
-    """What it is told."""
+    """The events of a run."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def event(self, run: str, level: str, message: str) -> None:
-        self.told.append(f"{level}: {message}")
+        self.lines.append(f"{level}: {message}")
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_a_run_short_of_memory_goes_on_in_smaller_batches_and_says_so_once(tmp_p
     run = plan(recipe, tmp_path / "home").runs[0].id
     (outcome,) = execute(tmp_path / "home", [run], listener)
     assert outcome.status == "done", outcome.error
-    changed = [line.split(": ")[2] for line in listener.told if line.startswith("warning: memory ran out")]
+    changed = [line.split(": ")[2] for line in listener.lines if line.startswith("warning: memory ran out")]
     assert changed == [
         "compute.micro_rows is 2 from now on, not 4",
         "compute.micro_rows is 1 from now on, not 2",

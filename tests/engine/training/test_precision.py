@@ -100,12 +100,12 @@ def test_scoring_has_the_numbers_of_the_pass_that_trains(lower: Accelerator) -> 
 def test_what_is_drawn_has_the_precision_of_what_is_trained(draw: Callable[..., list[Rollout]]) -> None:
     """Else the ratio of new to old log-probabilities would begin off 1 by more than two kernels differ."""
     (trace,) = encoded()[:1]
-    told = {}
+    gates = {}
     for name, policy in {"float32": tiny_policy(), "bfloat16": half()}.items():
         (rollout,) = draw(policy, [trace], [1], max_latent_tokens=4, explore=0.0)
-        told[name] = next(gate.logprob_think for gate in rollout.gates if gate is not None)
-        assert told[name] == pytest.approx(first_gate(policy, trace), abs=0.02)
-    assert abs(told["bfloat16"] - told["float32"]) > 1e-4
+        gates[name] = next(gate.logprob_think for gate in rollout.gates if gate is not None)
+        assert gates[name] == pytest.approx(first_gate(policy, trace), abs=0.02)
+    assert abs(gates["bfloat16"] - gates["float32"]) > 1e-4
 
 
 def test_free_sampling_runs_in_the_lower_precision_and_is_near_float32() -> None:
