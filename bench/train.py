@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import datasets
 import transformers
 from accelerate import Accelerator
-from measuring import Figure, compare, header, in_own_process, told
+from measuring import Figure, compare, header, in_own_process, table_row
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -47,8 +47,8 @@ class Spent(NamedTuple):
 def functions(policy: Policy, count: int) -> list[list[int]]:
     """Tokens of functions of the standard library, each behind the document separator."""
     corpus = load_corpus("stdlib", None, limit=4 * count, max_lines=40, seed=0)
-    found = [[*policy.bos, *policy.encode(trace.text)] for trace in corpus.traces]
-    return [ids for ids in found if len(ids) <= MAX_TOKENS][:count]
+    tokens = [[*policy.bos, *policy.encode(trace.text)] for trace in corpus.traces]
+    return [ids for ids in tokens if len(ids) <= MAX_TOKENS][:count]
 
 
 def clock() -> Spent:
@@ -157,7 +157,7 @@ def main() -> None:
     print(header())  # noqa: T201
     for name in arguments.only:
         figures[name] = in_own_process(measure, (name, arguments.traces), arguments.threads)
-        print(told(name, figures[name]), flush=True)  # noqa: T201
+        print(table_row(name, figures[name]), flush=True)  # noqa: T201
     for name, aim in AIMS.items():
         if name in figures and "ours" in figures:
             print(compare(figures["ours"], figures[name], f"ours / {name}", aim))  # noqa: T201

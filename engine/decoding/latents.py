@@ -111,12 +111,12 @@ def _annotate(
     rollout = Rollout()
     feed, drop, events = list(trace.prompt), 0, 0
     for line, prefix in zip(trace.lines, trace.gates, strict=True):
-        gate, comment, kept = None, Comment(), 0
+        gate, comment, reused = None, Comment(), 0
         if prefix is not None:
-            asked = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
-            gate = decide(asked.logprob, random.random(), exploration)
-            kept = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
-            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - kept)
+            answer = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
+            gate = decide(answer.logprob, random.random(), exploration)
+            reused = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
+            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - reused)
         if gate is not None and gate.think:
             while len(comment.ids) < max_latent_tokens and not comment.ended:
                 drawn = yield Turn(feed, uniform=random.random())
@@ -124,7 +124,7 @@ def _annotate(
                 feed = comment.ids[-1:] if not comment.ended else []
                 events += 1
         note(rollout, gate, comment)
-        feed = [*feed, *line[kept:]]
+        feed = [*feed, *line[reused:]]
     return replace(rollout, tokens_generated=events)
 
 

@@ -118,8 +118,8 @@ def _judged(attempts: list[Attempt], suite: str, backend: BackendName, workers: 
 
     from sandbox import open_sandbox
 
-    with open_sandbox(backend, workers) as box:
-        results: Iterator[Result] = box.judge(attempt.job for attempt in attempts)
+    with open_sandbox(backend, workers) as sandbox:
+        results: Iterator[Result] = sandbox.judge(attempt.job for attempt in attempts)
         hidden = not sys.stderr.isatty()
         return list(track(results, f"judging {suite}", len(attempts), console=stderr(), disable=hidden))
 

@@ -221,11 +221,11 @@ def _budget(recipe: Recipe) -> list[str]:
     """What each stage of the only arm of ``recipe`` may spend."""
     ra3, rlvr, evaluation = recipe.ra3, recipe.rlvr, recipe.eval
     rollouts = ra3.rounds * ra3.estep.updates * ra3.estep.traces * ra3.group_size
-    told = {
+    budgets = {
         "eval": f"eval ({', '.join(evaluation.suites)}, {evaluation.n} samples a problem)",
         "ntp": f"ntp ({count(recipe.ntp.tokens)} trained tokens)",
         "ra3": f"ra3 ({rollouts} rollouts, {count(ra3.rounds * ra3.mstep.tokens)} trained tokens in M-steps)",
         "rlvr": f"rlvr ({rlvr.updates} updates of {rlvr.problems_per_update} x {rlvr.group_size} samples)",
     }
     (arm,) = recipe.arms.values()
-    return [told[stage] for stage in arm.stages]
+    return [budgets[stage] for stage in arm.stages]
