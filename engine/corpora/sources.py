@@ -1,8 +1,8 @@
 """Where expert code comes from: functions of the standard library or a folder, JSONL, the references of MBPP.
 
 A corpus is a list of traces in an order that depends on the seed and on the files alone, and an account of all that was
-left out and why. Candidates are shuffled by a hash, then filtered until there are enough: a small corpus is quick to read
-and a prefix of the larger one; the account covers what was looked at.
+left out and why. Candidates are shuffled by a hash, then filtered until there are enough: a small corpus is quick, and
+a prefix of the larger one; the account covers what was looked at.
 """
 
 from __future__ import annotations
