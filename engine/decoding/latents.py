@@ -118,11 +118,9 @@ def _annotate(
             reused = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
             feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - reused)
         if gate is not None and gate.think:
-            while len(comment.ids) < max_latent_tokens and not comment.ended:
-                drawn = yield Turn(feed, uniform=random.random())
-                comment.add(drawn, end)
-                feed = comment.ids[-1:] if not comment.ended else []
-                events += 1
+            comment = yield from _draw_comment(feed, random, max_latent_tokens, end)
+            feed = comment.ids[-1:] if not comment.ended else []
+            events += len(comment.logprobs)
         note(rollout, gate, comment)
         feed = [*feed, *line[reused:]]
     return replace(rollout, tokens_generated=events)
@@ -153,6 +151,15 @@ class Comment:
             self.ended = True
         else:
             self.ids.append(drawn.token)
+
+
+def _draw_comment(feed: list[int], random: np.random.Generator, max_tokens: int, end: int) -> Row[Comment]:
+    """A comment behind ``feed``; where it is cut, its last token is not fed yet."""
+    comment = Comment()
+    while len(comment.ids) < max_tokens and not comment.ended:
+        comment.add((yield Turn(feed, uniform=random.random())), end)
+        feed = comment.ids[-1:]
+    return comment
 
 
 def note(rollout: Rollout, gate: Gate | None, comment: Comment) -> None:

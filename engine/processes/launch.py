@@ -80,9 +80,14 @@ Others = dict[int, subprocess.Popen[bytes]]
 def _serve_store(processes: int) -> Iterator[Store]:
     """The store in which the ranks meet, and the environment that names it: what ``torchrun`` would set."""
     store = TCPStore(LOOPBACK, 0, processes, is_master=True, wait_for_workers=False)
-    environment = {
+    with _in_environment(_environment(store.port, processes)):
+        yield store
+
+
+def _environment(port: int, processes: int) -> dict[str, str]:
+    return {
         "MASTER_ADDR": LOOPBACK,
-        "MASTER_PORT": str(store.port),
+        "MASTER_PORT": str(port),
         "WORLD_SIZE": str(processes),
         "LOCAL_WORLD_SIZE": str(processes),
         "RANK": "0",
@@ -90,12 +95,17 @@ def _serve_store(processes: int) -> Iterator[Store]:
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # the store is there already: none of them is to open one
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes))),
     }
+
+
+@contextmanager
+def _in_environment(environment: dict[str, str]) -> Iterator[None]:
+    """Set the variables and torch's number of threads, and put back what was there before."""
     before = {name: os.environ.get(name) for name in environment}
     threads = torch.get_num_threads()
     os.environ.update(environment)
     torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     try:
-        yield store
+        yield
     finally:
         torch.set_num_threads(threads)
         for name, value in before.items():

@@ -106,10 +106,6 @@ class Reader:
         """Judged samples behind the cursor ``after`` (an id)."""
         return self._behind("samples", run, after, limit)
 
-    def last_id(self, table: str, run: str) -> int:
-        """The newest id of a run's rows in ``events``, ``traces`` or ``samples``; 0 where there is none."""
-        return int(self.rows(f"SELECT coalesce(max(id), 0) AS id FROM {table} WHERE run = ?", [run])[0]["id"])
-
     def changes(self, run: str) -> list[dict[str, Any]]:
         """Settings that were changed while the run was at work, in the order in which they took hold."""
         return self.rows(CHANGES, [run])
