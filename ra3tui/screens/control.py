@@ -102,7 +102,7 @@ async def _ask(
 
 
 async def _succeeds(screen: Screen[Any], action: Callable[[], object]) -> bool:
-    """Whether ``deed`` was done; a fault that a person can mend is told on the screen."""
+    """Whether ``action`` was done; a fault that a person can mend is told on the screen."""
     try:
         await asyncio.to_thread(action)
     except (EnvironmentFault, UsageFault, OSError) as fault:
