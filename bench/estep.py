@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 import torch
 import transformers
-from measuring import Figure, compare, header, in_own_process, told
+from measuring import Figure, compare, header, in_own_process, table_row
 from torch import Tensor
 
 from engine.corpora.sources import load_corpus
@@ -54,8 +54,8 @@ def real_trace(policy: Policy) -> EncodedTrace:
     traces = [encode_trace(policy, trace, "implied") for trace in corpus.traces]
     encoded = min(traces, key=lambda trace: abs(length(trace) - TRACE_TOKENS))
     open_to = [t for t, gate in enumerate(encoded.gates) if gate is not None]
-    kept = {open_to[i * len(open_to) // STATES] for i in range(STATES)}
-    gates = [gate if t in kept else None for t, gate in enumerate(encoded.gates)]
+    measured = {open_to[i * len(open_to) // STATES] for i in range(STATES)}
+    gates = [gate if t in measured else None for t, gate in enumerate(encoded.gates)]
     return EncodedTrace(encoded.prompt, encoded.lines, gates)
 
 
@@ -66,12 +66,12 @@ def length(trace: EncodedTrace) -> int:
 
 def states(trace: EncodedTrace) -> list[list[int]]:
     """Tokens up to each state, the latent's prefix included."""
-    found, before = [], list(trace.prompt)
+    prefixes, before = [], list(trace.prompt)
     for line, gate in zip(trace.lines, trace.gates, strict=True):
         if gate is not None:
-            found.append(before + gate)
+            prefixes.append(before + gate)
         before = before + line
-    return found
+    return prefixes
 
 
 def hf_generate(policy: Policy, rows: list[list[int]]) -> list[list[int]]:
@@ -79,7 +79,7 @@ def hf_generate(policy: Policy, rows: list[list[int]]) -> list[list[int]]:
     width = max(map(len, rows))
     ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    told = policy.model.generate(
+    generated = policy.model.generate(
         ids,
         attention_mask=mask,
         do_sample=True,
@@ -87,7 +87,7 @@ def hf_generate(policy: Policy, rows: list[list[int]]) -> list[list[int]]:
         max_new_tokens=COMMENT_TOKENS,
         pad_token_id=0,
     )
-    return [row + comment for row, comment in zip(rows, told[:, width:].tolist(), strict=True)]
+    return [row + comment for row, comment in zip(rows, generated[:, width:].tolist(), strict=True)]
 
 
 def batched_generate(policy: Policy, trace: EncodedTrace) -> int:
@@ -169,8 +169,8 @@ def padded_gradient(policy: Policy, trace: EncodedTrace) -> int:
         ids = torch.tensor([state + comment + [0] * (width - len(state) - COMMENT_TOKENS) for state, comment in part])
         mask = torch.tensor([[1] * (len(s) + len(c)) + [0] * (width - len(s) - len(c)) for s, c in part])
         hidden = policy.model.get_decoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        told = torch.stack([hidden[r, len(s) - 1 : len(s) - 1 + COMMENT_TOKENS] for r, (s, _) in enumerate(part)])
-        scores = policy.model.get_output_embeddings()(told).log_softmax(-1)
+        predicting = torch.stack([hidden[r, len(s) - 1 : len(s) - 1 + COMMENT_TOKENS] for r, (s, _) in enumerate(part)])
+        scores = policy.model.get_output_embeddings()(predicting).log_softmax(-1)
         scores.gather(-1, torch.tensor([comment for _, comment in part])[..., None]).sum().backward()
     return len(rows) * COMMENT_TOKENS
 
@@ -220,7 +220,7 @@ def main() -> None:
     say(header())
     for name in arguments.only:
         figures[name] = in_own_process(measure, (name, trace), arguments.threads)
-        say(told(name, figures[name]))
+        say(table_row(name, figures[name]))
         for ours, theirs, aim in RATIOS:
             if name in {ours, theirs} and {ours, theirs} <= figures.keys():
                 say("  ", compare(figures[ours], figures[theirs], f"{ours} / {theirs}", aim))

@@ -61,7 +61,7 @@ def header() -> str:
     return f"{'':42}{names}"
 
 
-def told(name: str, figure: Figure) -> str:
+def table_row(name: str, figure: Figure) -> str:
     """One line of the table."""
     rates = f"{figure.tokens / figure.seconds:10.1f}{figure.tokens / figure.cpu_seconds:14.1f}"
     times = f"{figure.seconds:9.1f}{figure.cpu_seconds:8.1f}"

@@ -52,9 +52,9 @@ def measure(overrides: list[str]) -> tuple[float, float]:
     trainer = Trainer(policy, recipe.ntp.optimiser, recipe.compute, accelerator)
     for _ in range(2):  # the moments are there from the first on
         trainer.update([row(recipe), row(recipe)])
-    took = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    said = next(need for need in estimate.needs(footprint(policy.model.config, recipe), recipe) if need.stage == "ntp")
-    return said.total, took
+    taken = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    need = next(need for need in estimate.needs(footprint(policy.model.config, recipe), recipe) if need.stage == "ntp")
+    return need.total, taken
 
 
 def main() -> None:
@@ -68,8 +68,8 @@ def main() -> None:
     for name in arguments.only:
         overrides = [f"compute.row_tokens={arguments.row_tokens}", *CASES[name]]
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            said, took = pool.apply(measure, (overrides,))
-        print(f"{name:28}{said / 1e9:9.2f}{took / 1e9:9.2f}{said / took:7.2f}", flush=True)  # noqa: T201
+            estimated, taken = pool.apply(measure, (overrides,))
+        print(f"{name:28}{estimated / 1e9:9.2f}{taken / 1e9:9.2f}{estimated / taken:7.2f}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

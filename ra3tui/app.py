@@ -15,10 +15,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import HelpPanel
 
+from ra3tui.screens.async_reader import AsyncReader, Unreadable
 from ra3tui.screens.new_run import NewRunScreen
 from ra3tui.screens.run import RunScreen
 from ra3tui.screens.runs import RunsScreen
-from ra3tui.screens.shelf import Shelf, Unreadable
 
 
 class Ra3App(App[None]):
@@ -34,24 +34,24 @@ class Ra3App(App[None]):
 
     def __init__(self, home: Path, run: str | None = None) -> None:
         super().__init__()
-        self.shelf = Shelf(home)
+        self.store = AsyncReader(home)
         self._first_run = run
 
     def on_mount(self) -> None:
         """Home, and the run that was asked for on top."""
-        self.push_screen(RunsScreen(self.shelf))
+        self.push_screen(RunsScreen(self.store))
         if self._first_run:
             self._open(self._first_run)
 
     def on_unmount(self) -> None:
         """Let go of the store."""
-        self.shelf.close()
+        self.store.close()
 
     @work
     async def _open(self, reference: str) -> None:
         """Open the run that ``reference`` means, or say why there is none."""
         try:
-            row = await self.shelf.read(lambda reader: reader.run(reference))
+            row = await self.store.read(lambda reader: reader.run(reference))
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error", timeout=10)
         else:
@@ -62,7 +62,7 @@ class Ra3App(App[None]):
         with self.batch_update():
             while not isinstance(self.screen, RunsScreen):
                 self.pop_screen()
-            self.push_screen(RunScreen(self.shelf, run))
+            self.push_screen(RunScreen(self.store, run))
 
     def action_toggle_help(self) -> None:
         """Show what the screen is and its keys, or hide it."""
@@ -78,7 +78,7 @@ class Ra3App(App[None]):
         yield SystemCommand("Latest run", "Open the run that was started last", lambda: self._open("@latest"))
 
     def _new_run(self) -> None:
-        self.push_screen(NewRunScreen(self.shelf))
+        self.push_screen(NewRunScreen(self.store))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

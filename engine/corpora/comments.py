@@ -17,7 +17,7 @@ from engine.errors import UsageFault
 from engine.recipe.sections import Ntp
 from engine.text import BadLine, read_jsonl
 
-Told = tuple[str | None, ...]
+LineComments = tuple[str | None, ...]
 """One a line: the comment before it, or None."""
 
 
@@ -25,9 +25,9 @@ Told = tuple[str | None, ...]
 class Comments(Account):
     """Comments by trace, and the lines of the file that were left out."""
 
-    by_trace: dict[str, Told] = field(default_factory=dict)
+    by_trace: dict[str, LineComments] = field(default_factory=dict)
 
-    def of(self, trace: Trace) -> Told:
+    def of(self, trace: Trace) -> LineComments:
         """Those of ``trace``; none where nothing is known of it."""
         return self.by_trace.get(trace.id) or (None,) * len(trace.lines)
 
@@ -50,29 +50,29 @@ def find_comments(settings: Ntp, traces: Sequence[Trace]) -> Comments:
 
 
 def _read(path: Path, traces: dict[str, Trace]) -> Comments:
-    found = Comments()
+    comments = Comments()
     try:
         for number, item in read_jsonl(path):
-            _take(found, f"{path.name}:{number}", item, traces)
+            _take(comments, f"{path.name}:{number}", item, traces)
     except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
         raise UsageFault(f"{path}: cannot be read ({error}); set ntp.comments_path to JSONL, plain or .gz") from error
-    if not found.by_trace:
-        raise UsageFault(f"{path}: no comments for any trace of the corpus; left out: {found.account()}")
-    return found
+    if not comments.by_trace:
+        raise UsageFault(f"{path}: no comments for any trace of the corpus; left out: {comments.account()}")
+    return comments
 
 
-def _take(found: Comments, where: str, item: dict[str, Any] | BadLine, traces: dict[str, Trace]) -> None:
+def _take(comments: Comments, where: str, item: dict[str, Any] | BadLine, traces: dict[str, Trace]) -> None:
     """Take in one line of the file, or count why it cannot be used."""
     if isinstance(item, BadLine):
-        found.skip("bad JSON line", f"{where}: {item.why}")
+        comments.skip("bad JSON line", f"{where}: {item.why}")
         return
-    trace, told = traces.get(str(item.get("trace"))), item.get("comments")
+    trace, texts = traces.get(str(item.get("trace"))), item.get("comments")
     if trace is None:
-        found.skip("not of a trace in use", where)
-    elif not isinstance(told, list) or not all(text is None or isinstance(text, str) for text in told):
-        found.skip("no `comments` that is a list of texts and nulls", where)
+        comments.skip("not of a trace in use", where)
+    elif not isinstance(texts, list) or not all(text is None or isinstance(text, str) for text in texts):
+        comments.skip("no `comments` that is a list of texts and nulls", where)
     else:
         try:
-            found.by_trace[trace.id] = Annotated(trace, tuple(told)).latents
+            comments.by_trace[trace.id] = Annotated(trace, tuple(texts)).latents
         except ValueError as error:
-            found.skip("does not fit its trace", f"{where}: {error}")
+            comments.skip("does not fit its trace", f"{where}: {error}")

@@ -1,8 +1,8 @@
 """Where expert code comes from: functions of the standard library or a folder, JSONL, the references of MBPP.
 
 A corpus is a list of traces in an order that depends on the seed and on the files alone, and an account of all that was
-left out and why. Candidates are shuffled by a hash first and sieved until there are enough, so a small corpus is quick
-and is a prefix of the larger one; the account covers what was looked at.
+left out and why. Candidates are shuffled by a hash, then filtered until there are enough: a small corpus is quick, and
+a prefix of the larger one; the account covers what was looked at.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _EXAMPLES = 2
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 _LICENCE = re.compile(r"copyright|licen[cs]ed under|all rights reserved|SPDX-", re.IGNORECASE)
 _LITERALS = {token.NUMBER, token.STRING}
-_SILENT = {token.COMMENT, token.NL, token.NEWLINE, token.INDENT, token.DEDENT, token.ENDMARKER}
+_IGNORED = {token.COMMENT, token.NL, token.NEWLINE, token.INDENT, token.DEDENT, token.ENDMARKER}
 
 
 class CorpusError(UsageFault):
@@ -117,7 +117,7 @@ def load_corpus(
         "mbpp": _read_mbpp,
     }
     snippets = sorted(readers[kind](source, corpus), key=lambda s: _shuffle_key(seed, s))
-    _sieve(snippets, corpus, _Bounds(min_lines, max_lines, max_chars), limit)
+    _filter(snippets, corpus, _Bounds(min_lines, max_lines, max_chars), limit)
     if not corpus.traces:
         raise CorpusError(_why_empty(corpus, len(snippets)))
     return corpus
@@ -128,13 +128,13 @@ def corpus_of(recipe: Recipe) -> Corpus:
 
     Raises CorpusError as `load_corpus` does.
     """
-    asked = recipe.corpus
+    settings = recipe.corpus
     corpus = load_corpus(
-        asked.kind,
-        asked.path,
-        limit=asked.limit,
-        min_lines=asked.min_lines,
-        max_lines=asked.max_lines,
+        settings.kind,
+        settings.path,
+        limit=settings.limit,
+        min_lines=settings.min_lines,
+        max_lines=settings.max_lines,
         seed=recipe.seed,
     )
     if recipe.ra3.actions == "program":
@@ -146,28 +146,28 @@ def _locate(kind: CorpusKind, path: str | None) -> Path:
     if path is None and kind == "stdlib":
         return Path(sysconfig.get_path("stdlib"))
     if path is None:
-        raise CorpusError(f"the corpus kind {kind!r} needs a path: set corpus.path to its {_wanted(kind)}")
+        raise CorpusError(f"the corpus kind {kind!r} needs a path: set corpus.path to its {_expected(kind)}")
     source = Path(path).expanduser()
     if not source.exists():
-        raise CorpusError(f"{source}: no such {_wanted(kind)}; set corpus.path to one that exists")
+        raise CorpusError(f"{source}: no such {_expected(kind)}; set corpus.path to one that exists")
     if source.is_dir() != (kind in ("stdlib", "folder")):
-        found = "folder" if source.is_dir() else "file"
-        raise CorpusError(f"{source}: is a {found}, but the corpus kind {kind!r} reads a {_wanted(kind)}")
+        actual = "folder" if source.is_dir() else "file"
+        raise CorpusError(f"{source}: is a {actual}, but the corpus kind {kind!r} reads a {_expected(kind)}")
     return source
 
 
-def _wanted(kind: CorpusKind) -> str:
+def _expected(kind: CorpusKind) -> str:
     return "folder of Python files" if kind in ("stdlib", "folder") else "JSONL file"
 
 
-def _why_empty(corpus: Corpus, found: int) -> str:
+def _why_empty(corpus: Corpus, candidates: int) -> str:
     mend = {
         "stdlib": "this interpreter's library holds no sources: install them, or use a folder",
         "folder": "only functions with a docstring count; point corpus.path at other code or widen the line limits",
         "jsonl": "each line needs an object with `code`, `text` or `content` that is valid Python",
         "mbpp": "each line needs `task_id`, `text` and `code`; traces come from the ids 601 to 974",
     }[corpus.kind]
-    return f"{corpus.origin}: no usable trace ({found} candidates; left out: {corpus.account()}): {mend}"
+    return f"{corpus.origin}: no usable trace ({candidates} candidates; left out: {corpus.account()}): {mend}"
 
 
 def _shuffle_key(seed: int, snippet: _Snippet) -> tuple[bytes, str]:
@@ -287,10 +287,10 @@ def _prompted(name: str, where: str, prompt: str, code: str) -> _Snippet:
     return _Snippet(name, where, f"{prompt}\n{code.removeprefix(chr(10))}", prompt.count("\n") + 1)
 
 
-# --- sieving: from candidates to traces
+# --- filtering: from candidates to traces
 
 
-def _sieve(snippets: list[_Snippet], corpus: Corpus, bounds: _Bounds, limit: int | None) -> None:
+def _filter(snippets: list[_Snippet], corpus: Corpus, bounds: _Bounds, limit: int | None) -> None:
     seen: set[bytes] = set()
     for snippet in snippets:
         if limit is not None and len(corpus.traces) >= limit:
@@ -336,5 +336,5 @@ def _words(code: str, skipped_rows: int) -> Iterator[str]:
             continue
         if kind in _LITERALS:
             yield token.tok_name[kind]
-        elif kind not in _SILENT:
+        elif kind not in _IGNORED:
             yield text

@@ -171,8 +171,8 @@ def parse_trace(
     layout = _read_layout(rows)
     _check_prompt(layout, prompt_end, len(rows))
     prompt = _without_blank_end(rows[:prompt_end])
-    told = list(_read_lines(rows, len(prompt), layout, keep_comments=keep_comments))
-    lines, comments = tuple(line for line, _ in told), tuple(comment for _, comment in told)
+    pairs = list(_read_lines(rows, len(prompt), layout, keep_comments=keep_comments))
+    lines, comments = tuple(line for line, _ in pairs), tuple(comment for _, comment in pairs)
     return Trace(id, "\n".join(prompt), lines, where, comments)
 
 
@@ -256,10 +256,10 @@ def _implied_indents(rows: list[str], spans: list[tuple[int, int, bool]]) -> dic
     indent, unit, opens = "", _DEFAULT_UNIT, False
     for start, _, opens_next in spans:
         implied[start] = indent + unit if opens else indent
-        here = _indent(rows[start])
-        if opens and here.startswith(indent):
-            unit = here.removeprefix(indent) or unit
-        indent, opens = here, opens_next
+        current = _indent(rows[start])
+        if opens and current.startswith(indent):
+            unit = current.removeprefix(indent) or unit
+        indent, opens = current, opens_next
     return implied
 
 

@@ -2,7 +2,7 @@
 
 A *row* is a generator. It yields a `Turn` (tokens to feed, and a question about the logits behind them), receives an
 `Answer`, and returns its result. The decoder runs the turns of up to `batch_size` rows in one forward pass, and gives a
-finished row's place in the cache to the next waiting one. Rows that hold the same tokens and feed the same next share
+finished row's slot in the cache to the next waiting one. Rows that hold the same tokens and feed the same next share
 one computation for as long as they agree; one that comes later copies the columns of what has been computed before.
 """
 
@@ -73,14 +73,14 @@ Drawing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(slots=True)
-class _Place:
-    """A row of the cache, and who sits there."""
+class _Slot:
+    """A row of the cache, and the sequence it holds."""
 
     number: int
     ids: list[int] = field(default_factory=list)
     """The tokens whose keys the row holds, also after the sequence has ended."""
     index: int | None = None
-    """Which sequence sits here; None when free."""
+    """Which sequence that is; None when free."""
     turn: Turn | None = None
     fresh: bool = False
     """The sequence has fed nothing yet: `ids` are still those of the one before it."""
@@ -96,8 +96,8 @@ class Decoder(Generic[ResultT]):
         self._rows = rows
         self._drawing = drawing
         self._waiting = deque(range(len(rows)))
-        self._places = [_Place(i) for i in range(min(batch_size, len(rows)))]
-        self._cache = RaggedCache(len(self._places))
+        self._slots = [_Slot(i) for i in range(min(batch_size, len(rows)))]
+        self._cache = RaggedCache(len(self._slots))
         self._newlines = policy.supports[Support.NEWLINE].nonzero()[:, 0]
         self.results: dict[int, ResultT] = {}
 
@@ -109,69 +109,69 @@ class Decoder(Generic[ResultT]):
         with predicting(self._policy, packed=True):
             while not (should_stop and should_stop()):
                 self._admit()
-                places = self._ready()
-                if not places:
+                slots = self._ready()
+                if not slots:
                     break
-                for place, answer in zip(places, self._step(places), strict=True):
-                    self._resume(place, answer, on_done)
+                for slot, answer in zip(slots, self._step(slots), strict=True):
+                    self._resume(slot, answer, on_done)
         return [self.results[index] for index in sorted(self.results)]
 
     def _admit(self) -> None:
-        for place in self._places:
-            if place.index is None and self._waiting:
-                place.index = self._waiting.popleft()
-                place.turn = next(self._rows[place.index])
-                place.fresh = True
+        for slot in self._slots:
+            if slot.index is None and self._waiting:
+                slot.index = self._waiting.popleft()
+                slot.turn = next(self._rows[slot.index])
+                slot.fresh = True
 
-    def _ready(self) -> list[_Place]:
-        """The places that take part in the next step: all but newcomers that can soon copy a newcomer's beginning.
+    def _ready(self) -> list[_Slot]:
+        """The slots that take part in the next step: all but newcomers that can soon copy a newcomer's beginning.
 
         One that feeds the very same goes with it.
         """
-        ready: list[_Place] = []
-        for place in self._places:
-            if place.index is None:
+        ready: list[_Slot] = []
+        for slot in self._slots:
+            if slot.index is None:
                 continue
-            if place.fresh:
-                feed = _asked(place).feed
-                cached = max(common(other.ids, feed) for other in self._places)
-                others = [_asked(other).feed for other in ready if not other.ids]
+            if slot.fresh:
+                feed = _turn_of(slot).feed
+                cached = max(common(other.ids, feed) for other in self._slots)
+                others = [_turn_of(other).feed for other in ready if not other.ids]
                 coming = max((common(other, feed) for other in others if other != feed), default=0)
                 if coming > max(cached, MIN_SHARED):
                     continue
-                self._begin(place, cached)
-            ready.append(place)
+                self._begin(slot, cached)
+            ready.append(slot)
         return ready
 
-    def _begin(self, place: _Place, cached: int) -> None:
+    def _begin(self, slot: _Slot, cached: int) -> None:
         """Start a newcomer behind what the cache already holds of its first `cached` tokens."""
-        turn = _asked(place)
+        turn = _turn_of(slot)
         length = min(cached, len(turn.feed) - turn.n_read)
         if length < MIN_SHARED:
             length = 0
-        elif common(place.ids, turn.feed) < length:
-            donor = max(self._places, key=lambda other: common(other.ids, turn.feed))
-            self._cache.copy_columns(donor.number, place.number, length)
-        place.ids, turn.feed, place.fresh = list(turn.feed[:length]), turn.feed[length:], False
+        elif common(slot.ids, turn.feed) < length:
+            donor = max(self._slots, key=lambda other: common(other.ids, turn.feed))
+            self._cache.copy_columns(donor.number, slot.number, length)
+        slot.ids, turn.feed, slot.fresh = list(turn.feed[:length]), turn.feed[length:], False
 
-    def _step(self, places: Sequence[_Place]) -> list[Answer]:
-        """One forward pass over the turns of `places`; those that hold and feed the same tokens are computed once."""
+    def _step(self, slots: Sequence[_Slot]) -> list[Answer]:
+        """One forward pass over the turns of `slots`; those that hold and feed the same tokens are computed once."""
         spans: list[Span] = []
         packed: list[int] = []
         read: list[range] = []
         begins: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-        for place in places:
-            turn = _asked(place)
-            del place.ids[len(place.ids) - turn.drop :]
-            begin = begins.setdefault((tuple(place.ids), tuple(turn.feed)), len(packed))
+        for slot in slots:
+            turn = _turn_of(slot)
+            del slot.ids[len(slot.ids) - turn.drop :]
+            begin = begins.setdefault((tuple(slot.ids), tuple(turn.feed)), len(packed))
             if begin == len(packed):
                 packed += turn.feed
             stop = begin + len(turn.feed)
-            spans.append(Span(place.number, begin, stop, len(place.ids)))
-            place.ids += turn.feed
+            spans.append(Span(slot.number, begin, stop, len(slot.ids)))
+            slot.ids += turn.feed
             read.append(range(stop - turn.n_read, stop))
         hidden = forward(self._policy, self._cache, spans, packed)
-        return self._answers([_asked(place) for place in places], hidden, read)
+        return self._answers([_turn_of(slot) for slot in slots], hidden, read)
 
     def _answers(self, turns: Sequence[Turn], hidden: Tensor, read: Sequence[range]) -> list[Answer]:
         """Answer draws and scores, each kind in one batch."""
@@ -185,27 +185,27 @@ class Decoder(Generic[ResultT]):
             tokens, logprobs, behaviour = (column.tolist() for column in drawn)
             answers |= {i: Answer(logprobs[n], tokens[n], behaviour[n]) for n, i in enumerate(draws)}
         if scores:
-            asked = {i: (read[i], tuple(turns[i].score)) for i in scores}
-            texts = list(dict.fromkeys(asked.values()))
+            questions = {i: (read[i], tuple(turns[i].score)) for i in scores}
+            texts = list(dict.fromkeys(questions.values()))
             logits = self._policy.logits(hidden[[at for where, _ in texts for at in where]])
-            told = dict(zip(texts, score_texts(logits, [text for _, text in texts], self._newlines), strict=True))
-            answers |= {i: Answer(told[question]) for i, question in asked.items()}
+            logprob_of = dict(zip(texts, score_texts(logits, [text for _, text in texts], self._newlines), strict=True))
+            answers |= {i: Answer(logprob_of[question]) for i, question in questions.items()}
         return [answers[i] for i in range(len(turns))]
 
-    def _resume(self, place: _Place, answer: Answer, on_done: Callable[[int, ResultT], None] | None) -> None:
-        assert place.index is not None  # noqa: S101 - a place with a turn has a sequence
+    def _resume(self, slot: _Slot, answer: Answer, on_done: Callable[[int, ResultT], None] | None) -> None:
+        assert slot.index is not None  # noqa: S101 - a slot with a turn has a sequence
         try:
-            place.turn = self._rows[place.index].send(answer)
+            slot.turn = self._rows[slot.index].send(answer)
         except StopIteration as end:
-            self.results[place.index] = end.value
-            index, place.index, place.turn = place.index, None, None
+            self.results[slot.index] = end.value
+            index, slot.index, slot.turn = slot.index, None, None
             if on_done is not None:
                 on_done(index, end.value)
 
 
-def _asked(place: _Place) -> Turn:
-    assert place.turn is not None  # noqa: S101 - only places with a turn are stepped
-    return place.turn
+def _turn_of(slot: _Slot) -> Turn:
+    assert slot.turn is not None  # noqa: S101 - only slots with a turn are stepped
+    return slot.turn
 
 
 def common(left: Sequence[int], right: Sequence[int]) -> int:
@@ -280,5 +280,5 @@ def _nucleus(likely: Tensor, top_p: float) -> Tensor:
     ordered, order = likely.sort(-1, descending=True)
     before = ordered.double().cumsum(-1) - ordered
     outside = torch.zeros_like(likely, dtype=torch.bool).scatter(-1, order, before >= top_p)
-    kept = likely.masked_fill(outside, 0)
-    return kept / kept.sum(-1, keepdim=True)
+    nucleus = likely.masked_fill(outside, 0)
+    return nucleus / nucleus.sum(-1, keepdim=True)

@@ -111,20 +111,18 @@ def _annotate(
     rollout = Rollout()
     feed, drop, events = list(trace.prompt), 0, 0
     for line, prefix in zip(trace.lines, trace.gates, strict=True):
-        gate, comment, kept = None, Comment(), 0
+        gate, comment, reused = None, Comment(), 0
         if prefix is not None:
-            asked = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
-            gate = decide(asked.logprob, random.random(), exploration)
-            kept = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
-            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - kept)
+            answer = yield Turn([*feed, *prefix[:-1]], drop, score=prefix)
+            gate = decide(answer.logprob, random.random(), exploration)
+            reused = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
+            feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - reused)
         if gate is not None and gate.think:
-            while len(comment.ids) < max_latent_tokens and not comment.ended:
-                drawn = yield Turn(feed, uniform=random.random())
-                comment.add(drawn, end)
-                feed = comment.ids[-1:] if not comment.ended else []
-                events += 1
+            comment = yield from _draw_comment(feed, random, max_latent_tokens, end)
+            feed = comment.ids[-1:] if not comment.ended else []
+            events += len(comment.logprobs)
         note(rollout, gate, comment)
-        feed = [*feed, *line[kept:]]
+        feed = [*feed, *line[reused:]]
     return replace(rollout, tokens_generated=events)
 
 
@@ -153,6 +151,15 @@ class Comment:
             self.ended = True
         else:
             self.ids.append(drawn.token)
+
+
+def _draw_comment(feed: list[int], random: np.random.Generator, max_tokens: int, end: int) -> Row[Comment]:
+    """A comment behind ``feed``; where it is cut, its last token is not fed yet."""
+    comment = Comment()
+    while len(comment.ids) < max_tokens and not comment.ended:
+        comment.add((yield Turn(feed, uniform=random.random())), end)
+        feed = comment.ids[-1:]
+    return comment
 
 
 def note(rollout: Rollout, gate: Gate | None, comment: Comment) -> None:

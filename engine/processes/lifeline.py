@@ -32,52 +32,52 @@ class Peer:
         return f"rank {self.rank} (process {self.pid} on {self.host})"
 
 
-class _Line:
-    """Words, each a line of JSON, over a socket."""
+class _Channel:
+    """Messages, each a line of JSON, over a socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self._received = b""
         self._sending = threading.Lock()
 
-    def say(self, word: object) -> None:
-        """Send a word; one who has gone need not hear it."""
+    def send(self, message: object) -> None:
+        """Send a message; to a process that has gone it is lost."""
         try:
             with self._sending:
-                self.connection.sendall(json.dumps(word).encode() + b"\n")
+                self.connection.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
-            return  # its reader learns of the end by the end of the line
+            return  # whoever reads from this socket meets its end
 
-    def hear(self) -> list[object] | None:
-        """What has come since, at least once there is something; None at the end of the line."""
+    def receive(self) -> list[object] | None:
+        """Messages that are in, once any bytes have come (perhaps none is whole yet); None at the socket's end."""
         try:
-            some = self.connection.recv(65536)
+            received = self.connection.recv(65536)
         except OSError:
-            some = b""
-        if not some:
+            received = b""
+        if not received:
             return None
-        *whole, self._received = (self._received + some).split(b"\n")
-        return [json.loads(word) for word in whole]
+        *whole, self._received = (self._received + received).split(b"\n")
+        return [json.loads(message) for message in whole]
 
-    def hear_one(self) -> object:
-        """The first word; None where the line ends before it came, or it is none."""
+    def receive_one(self) -> object:
+        """The first message; None where the socket ends before it came, or it is no JSON."""
         try:
-            while (words := self.hear()) == []:
+            while (messages := self.receive()) == []:
                 pass
         except ValueError:
             return None
-        return words[0] if words else None
+        return messages[0] if messages else None
 
 
 class Hub:
-    """The first process's ends of the lines."""
+    """The first process's ends of the connections."""
 
     def __init__(self, host: str, token: str) -> None:
         """Listen on an address of this machine; who calls must know ``token``."""
         self._token = token
         self._listener = socket.create_server((host, 0), family=_family(host))
         self.port = int(self._listener.getsockname()[1])
-        self._lines: dict[Peer, _Line] = {}
+        self._channels: dict[Peer, _Channel] = {}
         self._on_loss: Callable[[Peer, str | None], None]
 
     def accept(self, count: int, seconds: float, check: Callable[[], None]) -> None:
@@ -88,11 +88,11 @@ class Hub:
         """
         deadline = time.monotonic() + seconds
         self._listener.settimeout(0.5)
-        while len(self._lines) < count:
+        while len(self._channels) < count:
             check()
             if time.monotonic() > deadline:
                 raise EnvironmentFault(
-                    f"only {len(self._lines) + 1} of {count + 1} processes came within {seconds:.0f} s"
+                    f"only {len(self._channels) + 1} of {count + 1} processes came within {seconds:.0f} s"
                 )
             try:
                 connection, _ = self._listener.accept()
@@ -103,75 +103,79 @@ class Hub:
 
     def _admit(self, connection: socket.socket) -> None:
         connection.settimeout(5)
-        line = _Line(connection)
-        hello = line.hear_one()
+        channel = _Channel(connection)
+        hello = channel.receive_one()
         if not isinstance(hello, dict) or hello.pop("token", None) != self._token:
             connection.close()  # not one of ours
             return
         connection.settimeout(None)
-        self._lines[Peer(**hello)] = line
+        self._channels[Peer(**hello)] = channel
 
     def watch(self, on_loss: Callable[[Peer, str | None], None]) -> None:
-        """From now on call ``on_loss``, in a thread, with each peer that ends before its time and its last words."""
+        """From now on call ``on_loss``, in a thread, with each peer that ends before its time and the fault it sent."""
         self._on_loss = on_loss
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
 
     def _watch(self) -> None:
         with selectors.DefaultSelector() as selector:
-            for peer, line in self._lines.items():
-                selector.register(line.connection, selectors.EVENT_READ, (peer, line))
+            for peer, channel in self._channels.items():
+                selector.register(channel.connection, selectors.EVENT_READ, (peer, channel))
             while selector.get_map():
                 for key, _ in selector.select():
-                    peer, line = key.data
-                    words = line.hear()
-                    if words == []:
+                    peer, channel = key.data
+                    messages = channel.receive()
+                    if messages == []:
                         continue
-                    selector.unregister(line.connection)
-                    if words is None or BYE not in words:
-                        self._on_loss(peer, _last_words(words or []))
+                    selector.unregister(channel.connection)
+                    if messages is None or BYE not in messages:
+                        self._on_loss(peer, _failure_in(messages or []))
 
-    def say_stop(self, run: str) -> None:
+    def send_stop(self, run: str) -> None:
         """Ask all to stop the run where they are."""
-        for line in self._lines.values():
-            line.say({"stop": run})
+        for channel in self._channels.values():
+            channel.send({"stop": run})
 
     def close(self) -> None:
-        """Let the others go in peace."""
-        for line in self._lines.values():
-            line.say(BYE)
+        """Tell the others that the end to come is no loss."""
+        for channel in self._channels.values():
+            channel.send(BYE)
 
 
 class Spoke:
-    """Another process's end of its line to the first."""
+    """Another process's end of its connection to the first."""
 
     def __init__(self, host: str, port: int, token: str, rank: int, on_loss: Callable[[], None]) -> None:
         """Introduce this process, and from then on watch in a thread; ``on_loss`` when the first process dies."""
-        self._line = _Line(socket.create_connection((host, port), timeout=60))
-        self._line.connection.settimeout(None)
+        self._channel = _Channel(socket.create_connection((host, port), timeout=60))
+        self._channel.connection.settimeout(None)
         self._on_loss = on_loss
         self.to_stop: set[str] = set()
-        self._line.say({"token": token, "rank": rank, "host": os.uname().nodename, "pid": os.getpid()})
+        self._channel.send({"token": token, "rank": rank, "host": os.uname().nodename, "pid": os.getpid()})
         self._watcher = threading.Thread(target=self._watch, name="lifeline", daemon=True)
         self._watcher.start()
 
     def _watch(self) -> None:
-        while (words := self._line.hear()) is not None:
-            self.to_stop |= {str(word["stop"]) for word in words if isinstance(word, dict) and "stop" in word}
-            if BYE in words:
+        while (messages := self._channel.receive()) is not None:
+            self.to_stop |= {
+                str(message["stop"]) for message in messages if isinstance(message, dict) and "stop" in message
+            }
+            if BYE in messages:
                 return
         self._on_loss()
 
-    def say_failed(self, why: str) -> None:
-        """Last words."""
-        self._line.say({"failed": why})
+    def send_failure(self, why: str) -> None:
+        """Send what this process is about to end of."""
+        self._channel.send({"failed": why})
 
     def close(self) -> None:
-        """This process has done its work."""
-        self._line.say(BYE)
+        """Tell the first process that this one has done its work."""
+        self._channel.send(BYE)
 
 
-def _last_words(words: list[object]) -> str | None:
-    return next((str(word["failed"]) for word in words if isinstance(word, dict) and "failed" in word), None)
+def _failure_in(messages: list[object]) -> str | None:
+    return next(
+        (str(message["failed"]) for message in messages if isinstance(message, dict) and "failed" in message), None
+    )
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -96,7 +96,7 @@ class Ranks:
         return None
 
 
-class Together(Ranks):
+class GroupRank(Ranks):
     """One of several processes, its process group open."""
 
     def __init__(self, rank: int, size: int) -> None:
@@ -112,16 +112,16 @@ class Together(Ranks):
 
     def from_first(self, make: Callable[[], T]) -> T:
         """By pickle, over the process group."""
-        box: list[Any] = [make() if self.first else None]
-        dist.broadcast_object_list(box, src=0)
-        found: T = box[0]
-        return found
+        objects: list[Any] = [make() if self.first else None]
+        dist.broadcast_object_list(objects, src=0)
+        value: T = objects[0]
+        return value
 
     def any(self, flag: bool) -> bool:
         """The greatest of all flags."""
-        told = torch.tensor([flag], dtype=torch.int32)
-        dist.all_reduce(told, op=dist.ReduceOp.MAX)
-        return bool(told)
+        greatest = torch.tensor([flag], dtype=torch.int32)
+        dist.all_reduce(greatest, op=dist.ReduceOp.MAX)
+        return bool(greatest)
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """In few large pieces."""
@@ -132,7 +132,7 @@ class Together(Ranks):
                 tensor.copy_(part.view_as(tensor))
 
 
-class FirstRank(Together):
+class FirstRank(GroupRank):
     """The rank that writes the store, judges, and hears of the others' ends."""
 
     def __init__(self, size: int, hub: Hub, how_it_ended: Callable[[int], str]) -> None:
@@ -149,7 +149,7 @@ class FirstRank(Together):
         """Over the lifeline, which is heard in the midst of sampling."""
         if self._stopping != self._run:
             self._stopping = self._run
-            self._hub.say_stop(self._run)
+            self._hub.send_stop(self._run)
 
     def begin(self, run: str, on_loss: Callable[[str], None]) -> None:
         """Who is told when this process must be ended."""
@@ -176,7 +176,7 @@ class FirstRank(Together):
         end_at_once(lost)
 
 
-class OtherRank(Together):
+class OtherRank(GroupRank):
     """A rank that works for the first one."""
 
     def __init__(self, rank: int, size: int, spoke: Spoke) -> None:
@@ -204,12 +204,12 @@ def end_at_once(why: str) -> None:
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Runs of tensors of one type, each of about BUCKET numbers."""
     bucket: list[Tensor] = []
-    held = 0
+    size = 0
     for tensor in tensors:
-        if bucket and (held + tensor.numel() > BUCKET or tensor.dtype != bucket[0].dtype):
+        if bucket and (size + tensor.numel() > BUCKET or tensor.dtype != bucket[0].dtype):
             yield bucket
-            bucket, held = [], 0
+            bucket, size = [], 0
         bucket.append(tensor)
-        held += tensor.numel()
+        size += tensor.numel()
     if bucket:
         yield bucket

@@ -69,10 +69,10 @@ def tell(config: Any, recipe: Recipe, device: torch.device, *, sharing: int = 1)
         return "warning", f"how much memory is needed cannot be told for this model: {str(error).splitlines()[0]}"
     most = max(needs(model, recipe), key=lambda need: need.total)
     room = model.weights + free_memory(device) // sharing
-    told = f"{most}; {_gb(room)} GB are there for it on {device}"
+    message = f"{most}; {_gb(room)} GB are there for it on {device}"
     if most.total <= room:
-        return "info", told
-    return "warning", f"{told}, so that it will not fit: {_advice(most, recipe)}"
+        return "info", message
+    return "warning", f"{message}, so that it will not fit: {_advice(most, recipe)}"
 
 
 def free_memory(device: torch.device) -> int:
@@ -126,7 +126,7 @@ def _training(model: Footprint, recipe: Recipe, row_tokens: int) -> Parts:
     return {
         "gradients": model.trained,
         "moments": 2 * model.trained,
-        "activations": model.kept(recipe.compute.micro_rows, row_tokens),
+        "activations": model.activations(recipe.compute.micro_rows, row_tokens),
         "logits": _HEAD_COPIES * _FLOAT * min(LOGIT_ROWS, tokens) * model.vocabulary + head,
     }
 

@@ -44,19 +44,19 @@ class Footprint:
     cache: int
     """Keys and values of one token, of all layers."""
 
-    def kept(self, rows: int, tokens: int) -> int:
-        """What a forward pass over ``rows`` of ``tokens`` keeps for its backward pass, and what that computes again."""
+    def activations(self, rows: int, tokens: int) -> int:
+        """What a forward pass over ``rows`` of ``tokens`` saves for its backward pass, and what that computes again."""
         if not self.recipe.compute.gradient_checkpointing:
-            return self._kept(rows, tokens, recomputed=False)
-        layer = self._kept(rows, tokens, recomputed=False) // int(self.model.config.num_hidden_layers)
-        return self._kept(rows, tokens, recomputed=True) + layer
+            return self._saved_bytes(rows, tokens, recomputed=False)
+        layer = self._saved_bytes(rows, tokens, recomputed=False) // int(self.model.config.num_hidden_layers)
+        return self._saved_bytes(rows, tokens, recomputed=True) + layer
 
-    def _kept(self, rows: int, tokens: int, *, recomputed: bool) -> int:
-        held: list[Tensor] = []  # kept alive, or their addresses would be given out again
-        own = {weight.untyped_storage()._cdata for weight in self.model.parameters()}
+    def _saved_bytes(self, rows: int, tokens: int, *, recomputed: bool) -> int:
+        saved: list[Tensor] = []  # kept alive, or their addresses would be given out again
+        weight_addresses = {weight.untyped_storage()._cdata for weight in self.model.parameters()}
 
         def keep(tensor: Tensor) -> Tensor:
-            held.append(tensor)
+            saved.append(tensor)
             return tensor
 
         lower = AUTOCAST[self.recipe.compute.mixed_precision]
@@ -67,8 +67,8 @@ class Footprint:
             training(self.model, recompute=recomputed),
         ):
             _pass(self.model, rows, tokens, lower)
-        storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in held}
-        return sum(size for address, size in storages.items() if address not in own)
+        storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in saved}
+        return sum(size for address, size in storages.items() if address not in weight_addresses)
 
 
 def footprint(config: Any, recipe: Recipe) -> Footprint:
@@ -84,8 +84,8 @@ def footprint(config: Any, recipe: Recipe) -> Footprint:
         _give_shapes(model)
         cache = DynamicCache()
         model.get_decoder()(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), past_key_values=cache, use_cache=True)
-        held = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
-    return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, held // _PROBE)
+        cache_bytes = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
+    return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, cache_bytes // _PROBE)
 
 
 def _pass(model: Any, rows: int, tokens: int, lower: torch.dtype | None) -> None:
@@ -103,12 +103,12 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 def _give_shapes(model: Any) -> None:
     """Replace weights on the device ``meta`` by such as pretend to be on the CPU, with the attention of the CPU."""
-    made: dict[int, Tensor] = {}
+    pretended: dict[int, Tensor] = {}
     for module in model.modules():
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 if tensor is not None:
-                    table[name] = made.setdefault(id(tensor), _pretend(tensor))
+                    table[name] = pretended.setdefault(id(tensor), _pretend(tensor))
 
 
 def _pretend(tensor: Tensor) -> Tensor:

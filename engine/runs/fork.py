@@ -52,21 +52,21 @@ def find_origin(home: Path, reference: str) -> Origin:
     with closing(Reader(home)) as reader:
         parent = reader.run(run)
         changes = reader.changes(parent["id"])
-    found = saved(home / parent["id"] / "checkpoints")
-    fitting = [item for item in found if not step or item[1].step == int(step)]
-    if not fitting:
+    checkpoints = saved(home / parent["id"] / "checkpoints")
+    matches = [item for item in checkpoints if not step or item[1].step == int(step)]
+    if not matches:
         what = f"at step {step}" if step else "yet"
-        raise UsageFault(f"run {parent['id']} has no checkpoint {what}; {_named(found)}")
-    checkpoint, place = fitting[-1]
+        raise UsageFault(f"run {parent['id']} has no checkpoint {what}; {_listing(checkpoints)}")
+    checkpoint, place = matches[-1]
     recipe = with_changes(Recipe.model_validate_json(parent["config"]), changes, place.step)
     return Origin(parent, checkpoint, place, recipe)
 
 
-def _named(found: Sequence[tuple[Path, Place]]) -> str:
-    if not found:
+def _listing(checkpoints: Sequence[tuple[Path, Place]]) -> str:
+    if not checkpoints:
         return "it wrote none, so run its recipe anew"
-    told = [f"{place.step} ({'end of' if place.ended else 'in'} {place.kind})" for _, place in found]
-    return f"it has {', '.join(dict.fromkeys(told))}; checkpoints.keep keeps more of those inside a stage"
+    steps = [f"{place.step} ({'end of' if place.ended else 'in'} {place.kind})" for _, place in checkpoints]
+    return f"it has {', '.join(dict.fromkeys(steps))}; checkpoints.keep keeps more of those inside a stage"
 
 
 def forked_recipe(origin: Origin, overrides: Sequence[str]) -> Recipe:

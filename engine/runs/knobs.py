@@ -51,8 +51,8 @@ def check_live(recipe: Recipe, key: str) -> None:
     """
     live = knobs(recipe)
     if key not in live:
-        told = f"those are {', '.join(live)}" if live else "it has none, as none of its stages trains"
-        raise RecipeError(f"{key} cannot be changed while this run is at work; {told}")
+        hint = f"those are {', '.join(live)}" if live else "it has none, as none of its stages trains"
+        raise RecipeError(f"{key} cannot be changed while this run is at work; {hint}")
 
 
 def with_changes(recipe: Recipe, changes: list[Request], step: int) -> Recipe:

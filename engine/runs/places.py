@@ -33,10 +33,10 @@ class Place:
 
 def saved(folder: Path) -> list[tuple[Path, Place]]:
     """The checkpoints in ``folder``, in the order in which a run comes by them."""
-    found = []
+    checkpoints = []
     for path in folder.glob("[0-9]*/place.json"):
-        found.append((path.parent, Place(**json.loads(path.read_text(encoding="utf-8")))))
-    return sorted(found, key=lambda item: (item[1].position, item[1].ended, item[1].step, item[0].name))
+        checkpoints.append((path.parent, Place(**json.loads(path.read_text(encoding="utf-8")))))
+    return sorted(checkpoints, key=lambda item: (item[1].position, item[1].ended, item[1].step, item[0].name))
 
 
 def newest(folder: Path) -> tuple[Path, Place] | None:

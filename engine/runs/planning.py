@@ -149,10 +149,10 @@ def named(reader: Reader, reference: str) -> list[dict[str, Any]]:
         matches = {reference}
     if len(matches) > 1:
         raise StoreError(f"{reference!r} could be any of {', '.join(sorted(matches))}; give more of it")
-    found = [row for row in runs if row["id"] in matches or row["group"] in matches]
-    if not found:
+    rows = [row for row in runs if row["id"] in matches or row["group"] in matches]
+    if not rows:
         raise StoreError(f"no run or group {reference!r} here; `ra3 ls` lists them")
-    return found
+    return rows
 
 
 def unfinished(home: Path, reference: str) -> list[str]:
@@ -165,12 +165,12 @@ def unfinished(home: Path, reference: str) -> list[str]:
     """
     with closing(Reader(home)) as reader:
         runs = named(reader, reference)
-    left = [row["id"] for row in runs if row["status"] != "done"]
-    if not left:
+    pending = [row["id"] for row in runs if row["status"] != "done"]
+    if not pending:
         raise UsageFault(f"nothing to resume: {', '.join(row['id'] for row in runs)} done already")
-    for run in left:
+    for run in pending:
         _make_ready(home, run)
-    return left
+    return pending
 
 
 def _make_ready(home: Path, run: str) -> None:
@@ -189,8 +189,8 @@ def start_detached(home: Path, runs: Sequence[str], log: Path, processes: int | 
     """
     for run in runs:
         _make_ready(home, run)
-    together = [] if processes is None else ["--processes", str(processes)]
-    command = [sys.executable, "-m", "engine.pipeline", "--home", str(home), *together, *runs]
+    options = [] if processes is None else ["--processes", str(processes)]
+    command = [sys.executable, "-m", "engine.pipeline", "--home", str(home), *options, *runs]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

@@ -55,18 +55,14 @@ def connect(home: Path, *, write: bool) -> Database:
     """
     path = database_path(home)
     if not write and not path.exists():
-        raise StoreError(f"{path}: no runs here yet; start one with `ra3 run smoke`, or name another --home")
+        raise _no_runs(path)
     with explained(path):
         if write:
             _make_folder(home)
-        mode = "rwc" if write else "ro"
-        connection = sqlite3.connect(
-            f"file:{path}?mode={mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
-        )
-        connection.row_factory = sqlite3.Row
+        connection = _opened(path, "rwc" if write else "ro")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if not write and version == 0:  # made a moment ago, by a writer that is not through with its tables
-            raise StoreError(f"{path}: no runs here yet; start one with `ra3 run smoke`, or name another --home")
+            raise _no_runs(path)
         if version > SCHEMA_VERSION:
             raise StoreError(f"{path}: written by a newer ra3 (schema {version}, this one knows {SCHEMA_VERSION})")
         if write:
@@ -76,6 +72,18 @@ def connect(home: Path, *, write: bool) -> Database:
         elif version < SCHEMA_VERSION:
             connect(home, write=True).conn.close()
         return Database(connection, execute_plugins=False)
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{path}?mode={mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _no_runs(path: Path) -> StoreError:
+    return StoreError(f"{path}: no runs here yet; start one with `ra3 run smoke`, or name another --home")
 
 
 def _make_folder(home: Path) -> None:

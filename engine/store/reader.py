@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.store.connection import StoreError, connect, database_path, explained
 from engine.store.requests import CHANGES
-from engine.store.spending import together
 
 LOST_SECONDS = 60.0
 LIVE = ("queued", "running", "paused")
@@ -57,25 +56,25 @@ class Reader:
             StoreError: none or several match.
         """
         if reference == "@latest":
-            found = self.rows("SELECT * FROM runs ORDER BY created DESC LIMIT 1")
+            rows = self.rows("SELECT * FROM runs ORDER BY created DESC LIMIT 1")
         else:
-            found = self.rows("SELECT * FROM runs WHERE substr(id, 1, ?) = ?", [len(reference), reference])
-            found = [row for row in found if row["id"] == reference] or found
-        if not found:
+            rows = self.rows("SELECT * FROM runs WHERE substr(id, 1, ?) = ?", [len(reference), reference])
+            rows = [row for row in rows if row["id"] == reference] or rows
+        if not rows:
             raise StoreError(f"no run {reference!r} in {self._path}; `ra3 ls` lists them")
-        if len(found) > 1:
-            raise StoreError(f"{reference!r} could be any of {', '.join(row['id'] for row in found)}; give more of it")
-        return {**found[0], "status": _true_status(found[0])}
+        if len(rows) > 1:
+            raise StoreError(f"{reference!r} could be any of {', '.join(row['id'] for row in rows)}; give more of it")
+        return {**rows[0], "status": _true_status(rows[0])}
 
     def group(self, reference: str) -> str:
         """The group a person means by a group's id, a run's id, a prefix of either, or ``@latest``."""
-        found = self.rows('SELECT DISTINCT "group" FROM runs WHERE "group" LIKE ?', [f"{reference}%"])
-        return str(found[0]["group"]) if len(found) == 1 else str(self.run(reference)["group"])
+        groups = self.rows('SELECT DISTINCT "group" FROM runs WHERE "group" LIKE ?', [f"{reference}%"])
+        return str(groups[0]["group"]) if len(groups) == 1 else str(self.run(reference)["group"])
 
     def stages(self, run: str) -> list[dict[str, Any]]:
         """Stages of a run, in order; ``work`` as a dict of seconds."""
-        found = self.rows("SELECT * FROM stages WHERE run = ? ORDER BY position", [run])
-        return [{**row, "work": json.loads(row["work"])} for row in found]
+        rows = self.rows("SELECT * FROM stages WHERE run = ? ORDER BY position", [run])
+        return [{**row, "work": json.loads(row["work"])} for row in rows]
 
     def phases(self, run: str) -> list[dict[str, Any]]:
         """Phases of a run, in order: the bands behind a chart."""
@@ -107,10 +106,6 @@ class Reader:
         """Judged samples behind the cursor ``after`` (an id)."""
         return self._behind("samples", run, after, limit)
 
-    def last_id(self, table: str, run: str) -> int:
-        """The newest id of a run's rows in ``events``, ``traces`` or ``samples``; 0 where there is none."""
-        return int(self.rows(f"SELECT coalesce(max(id), 0) AS id FROM {table} WHERE run = ?", [run])[0]["id"])
-
     def changes(self, run: str) -> list[dict[str, Any]]:
         """Settings that were changed while the run was at work, in the order in which they took hold."""
         return self.rows(CHANGES, [run])
@@ -129,12 +124,12 @@ class Reader:
         for run in self.runs(group):
             stages = self.stages(run["id"])
             for row in self.evals(run["id"]):
-                costs = [s for s in stages if s["position"] < row["position"] and s["kind"] != "eval"]
+                trained = [s for s in stages if s["position"] < row["position"] and s["kind"] != "eval"]
                 entry = table.setdefault(
                     (run["id"], row["position"], row["suite"]),
                     {"run": run["id"], "arm": run["arm"]}
                     | {name: row[name] for name in ("after", "suite", "problems", "n", "step")}
-                    | {**together(costs), "pass": {}},
+                    | {**_costs(trained), "pass": {}},
                 )
                 entry["pass"][row["k"]] = {name: row[name] for name in ("value", "low", "high")}
         return list(table.values())
@@ -142,6 +137,15 @@ class Reader:
     def _behind(self, table: str, run: str, after: int, limit: int) -> list[dict[str, Any]]:
         query = f"SELECT * FROM {table} WHERE run = ? AND id > ? ORDER BY id LIMIT ?"
         return self.rows(query, [run, after, limit])
+
+
+def _costs(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of several stages: tokens_trained, tokens_generated, flops, seconds without measuring, and peak_mb."""
+    return {
+        **{name: sum(stage[name] for stage in stages) for name in ("tokens_trained", "tokens_generated", "flops")},
+        "seconds": sum(stage["seconds"] - stage["work"].get("measure", 0.0) for stage in stages),
+        "peak_mb": max((stage["peak_mb"] for stage in stages if stage["peak_mb"]), default=None),
+    }
 
 
 def _number(row: Mapping[str, Any]) -> float:

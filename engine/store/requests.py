@@ -16,8 +16,8 @@ def request(home: Path, run: str, action: str, who: str, key: str | None = None,
     """Ask the engine of ``run`` for an action of ``engine.runs.control``; it is taken between two updates."""
     with explained(database_path(home)):
         db = connect(home, write=True)
-        told = None if value is None else json.dumps(value)
-        row = {"run": run, "at": time.time(), "who": who, "action": action, "key": key, "value": told}
+        encoded = None if value is None else json.dumps(value)
+        row = {"run": run, "at": time.time(), "who": who, "action": action, "key": key, "value": encoded}
         db["controls"].insert(row)
         db.conn.close()
 

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 from engine.store.connection import StoreError, connect, database_path, explained
 from engine.store.requests import CHANGES
-from engine.store.spending import SPENT_BY
 
 FLUSH_ROWS = 500
 FLUSH_SECONDS = 0.25
@@ -25,6 +24,12 @@ _LATEST = """
 INSERT OR REPLACE INTO latest (run, key, step, value, special)
 SELECT run, key, max(step), value, special FROM metrics WHERE run = ? GROUP BY key
 """
+_SPENT_BY = """
+SELECT sum(s.seconds - coalesce(json_extract(s.work, '$.measure'), 0)) AS spent
+FROM stages s JOIN runs r ON r.id = s.run JOIN runs mine ON mine."group" = r."group"
+WHERE mine.id = ? AND s.kind IN ('ntp', 'ra3') AND s.status = 'done' AND r.arm = ?
+"""
+"""Seconds that imitation and EM took an arm (the second parameter) of a run's launch, measuring left out."""
 _INHERITED = {
     "metrics": ("key, step, value, special, at", "step <= :step"),
     "phases": ("first_step, kind, position, round, started", "position <= :position AND first_step <= :step"),
@@ -53,15 +58,15 @@ class Writer:
         self._flushed = time.monotonic()
         self._lock = threading.RLock()
         self._closed = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heartbeat = threading.Thread(target=self._write_heartbeats, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        self._heart.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._heart.join()
+        self._heartbeat.join()
         try:
             self.flush()
         finally:
@@ -157,7 +162,7 @@ class Writer:
 
     def spent_by(self, arm: str) -> float | None:
         """Seconds that ``ntp`` and ``ra3`` took an arm of this launch, measuring left out; None without either."""
-        spent: float | None = self._rows(SPENT_BY, arm)[0]["spent"]
+        spent: float | None = self._rows(_SPENT_BY, arm)[0]["spent"]
         return spent
 
     def forget_after(self, step: int, position: int) -> None:
@@ -176,12 +181,12 @@ class Writer:
         def copy() -> None:
             with self._db.conn:
                 self._db.conn.execute("BEGIN")
-                given = {"run": self.run, "parent": parent, "step": step, "position": position}
+                parameters = {"run": self.run, "parent": parent, "step": step, "position": position}
                 for table, (columns, condition) in _INHERITED.items():
                     self._db.conn.execute(
                         f"INSERT INTO {table} (run, {columns}) "
                         f"SELECT :run, {columns} FROM {table} WHERE run = :parent AND {condition}",
-                        given,
+                        parameters,
                     )
                 self._db.conn.execute(_LATEST, [self.run])
 
@@ -226,10 +231,10 @@ class Writer:
         begin = time.monotonic()
         with self._lock, explained(self._path):
             change()
-        if threading.current_thread() is not self._heart:
+        if threading.current_thread() is not self._heartbeat:
             self.seconds += time.monotonic() - begin
 
-    def _beat(self) -> None:
+    def _write_heartbeats(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
             with self._lock:
                 try:

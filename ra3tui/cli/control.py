@@ -21,7 +21,7 @@ def stop(
     from engine.runs.planning import terminate
     from engine.store.requests import request
 
-    for run in _living(home, reference, "stop"):
+    for run in _not_ended(home, reference, "stop"):
         if now and terminate(run):  # a request beside it would count as the second signal, which waits for nothing
             talk(f"{_name(run)}: SIGTERM sent to process {run['pid']}")
             continue
@@ -56,33 +56,35 @@ def set_knobs(
     from engine.store.requests import request
 
     with closing(Reader(home)) as reader:
-        runs = [run for run in named(reader, reference) if not _told_over(run, ("done",), "set")]
-        asked = {run["id"]: [parse_knob(present_recipe(reader, run["id"]), item) for item in settings] for run in runs}
+        runs = [run for run in named(reader, reference) if not _report_if_over(run, ("done",), "set")]
+        changes = {
+            run["id"]: [parse_knob(present_recipe(reader, run["id"]), item) for item in settings] for run in runs
+        }
     for run in runs:
         when = "after its step" if run["status"] in LIVE else "when it is resumed"
-        for key, value in asked[run["id"]]:
+        for key, value in changes[run["id"]]:
             request(home, run["id"], "set", _user(), key, value)
             talk(f"{_name(run)}: {key} is asked to be {value} {when}")
 
 
-def _ask(home: Any, reference: str, action: str, told: str) -> None:
+def _ask(home: Any, reference: str, action: str, message: str) -> None:
     from engine.store.requests import request
 
-    for run in _living(home, reference, action):
+    for run in _not_ended(home, reference, action):
         request(home, run["id"], action, _user())
-        talk(f"{_name(run)}: {told}")
+        talk(f"{_name(run)}: {message}")
 
 
-def _living(home: Any, reference: str, action: str) -> list[dict[str, Any]]:
+def _not_ended(home: Any, reference: str, action: str) -> list[dict[str, Any]]:
     """The runs that ``reference`` means, without those that have ended, of which a person is told."""
     from engine.runs.planning import named
     from engine.store.reader import ENDED, Reader
 
     with closing(Reader(home)) as reader:
-        return [run for run in named(reader, reference) if not _told_over(run, ENDED, action)]
+        return [run for run in named(reader, reference) if not _report_if_over(run, ENDED, action)]
 
 
-def _told_over(run: dict[str, Any], over: tuple[str, ...], action: str) -> bool:
+def _report_if_over(run: dict[str, Any], over: tuple[str, ...], action: str) -> bool:
     """Is there nothing to ask of ``run``? Then a person is told."""
     if run["status"] in over:
         talk(f"{_name(run)}: {run['status']}, nothing to {action}")

@@ -18,14 +18,14 @@ def corpus(
     from engine.corpora.sources import corpus_of
     from engine.recipe.files import load_recipe
 
-    found = corpus_of(load_recipe(recipe, overrides or ()))
-    for trace in found.traces:
-        told = {
+    loaded = corpus_of(load_recipe(recipe, overrides or ()))
+    for trace in loaded.traces:
+        record = {
             "trace": trace.id,
             "prompt": trace.prompt,
             "lines": [line.text for line in trace.lines],
             "may_think": [line.may_think for line in trace.lines],
             "comments": trace.comments or [None] * len(trace.lines),
         }
-        typer.echo(json.dumps(told, ensure_ascii=False))
-    talk(f"{len(found.traces)} traces; left out: {found.account()}")
+        typer.echo(json.dumps(record, ensure_ascii=False))
+    talk(f"{len(loaded.traces)} traces; left out: {loaded.account()}")

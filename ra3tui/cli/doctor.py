@@ -117,8 +117,8 @@ def _devices() -> Check:
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
         return Check("devices", False, True, f"torch does not work here: {last}")
-    found = json.loads(probe.stdout.splitlines()[-1])
-    names = [f"cuda:{i} {name}" for i, name in enumerate(found["cuda"])] + (["mps"] if found["mps"] else [])
+    devices = json.loads(probe.stdout.splitlines()[-1])
+    names = [f"cuda:{i} {name}" for i, name in enumerate(devices["cuda"])] + (["mps"] if devices["mps"] else [])
     return Check("devices", True, True, ", ".join([*names, "cpu"]))
 
 

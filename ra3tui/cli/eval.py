@@ -49,8 +49,8 @@ def eval_recipe(model: str, measures: Mapping[str, object], *, seed: int | None,
 
     from engine.recipe.files import parse_recipe
 
-    given = {key: value for key, value in measures.items() if value is not None}
-    table: dict[str, object] = {"name": "eval", "model": {"id": model}, "eval": given}
+    settings = {key: value for key, value in measures.items() if value is not None}
+    table: dict[str, object] = {"name": "eval", "model": {"id": model}, "eval": settings}
     table["arms"] = {"base": {"stages": ["eval"]}}
     if seed is not None:
         table["seed"] = seed

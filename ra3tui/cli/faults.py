@@ -32,11 +32,11 @@ class Ra3Group(TyperGroup):
         except Exception as error:
             if getattr(error, "exit_code", None) is not None or isinstance(error, typer.Abort) or ctx.params["debug"]:
                 raise
-            raise typer.Exit(_told(error)) from None
+            raise typer.Exit(_report(error)) from None
         return result
 
 
-def _told(error: Exception) -> Exit:
+def _report(error: Exception) -> Exit:
     """Tell ``error`` on stderr; the exit code for it."""
     code = _exit_for(error)
     if code is None:

@@ -16,6 +16,8 @@ from ra3tui.cli.exit import Exit
 from ra3tui.cli.options import AsJson, print_json, printable, stderr, stdout, talk
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from engine.suites.problem import Problem, Suite
     from sandbox import Job, Result
 
@@ -118,8 +120,8 @@ def _judged(attempts: list[Attempt], suite: str, backend: BackendName, workers: 
 
     from sandbox import open_sandbox
 
-    with open_sandbox(backend, workers) as box:
-        results: Iterator[Result] = box.judge(attempt.job for attempt in attempts)
+    with open_sandbox(backend, workers) as sandbox:
+        results: Iterator[Result] = sandbox.judge(attempt.job for attempt in attempts)
         hidden = not sys.stderr.isatty()
         return list(track(results, f"judging {suite}", len(attempts), console=stderr(), disable=hidden))
 
@@ -170,9 +172,6 @@ def _sample(attempt: Attempt, result: Result) -> dict[str, Any]:
 
 
 def _print_report(report: dict[str, Any]) -> None:
-    from rich import box
-    from rich.table import Table
-
     console = stdout()
     console.print(f"{report['suite']}: {report['n_samples']} samples of {report['n_problems']} problems")
     for k, value in report["pass@k"].items():
@@ -181,17 +180,23 @@ def _print_report(report: dict[str, Any]) -> None:
     for verdict, n in report["verdicts"].items():
         console.print(f"  {verdict:15} {n}")
     failed = [sample for sample in report["samples"] if not sample["passed"]]
-    if not failed:
-        return
+    if failed:
+        console.print(_failures_table(failed[:_SHOWN]))
+    if len(failed) > _SHOWN:
+        console.print(f"… and {len(failed) - _SHOWN} more; --json has them all")
+
+
+def _failures_table(samples: list[dict[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
     table = Table("task", "verdict", "cpu", "failed test", "detail", box=box.SIMPLE_HEAD, pad_edge=False)
-    for sample in failed[:_SHOWN]:
+    for sample in samples:
         detail = printable(sample["detail"].replace("\n", " "))[:100]
         table.add_row(
             sample["task_id"], sample["verdict"], f"{sample['cpu_s']:.2f}s", sample["failed_test"] or "", detail
         )
-    console.print(table)
-    if len(failed) > _SHOWN:
-        console.print(f"… and {len(failed) - _SHOWN} more; --json has them all")
+    return table
 
 
 def _tell_of_faults(report: dict[str, Any]) -> None:

@@ -79,13 +79,13 @@ class Bars:
         """The phase is over: its bars give way to lines that stay."""
         for task in self._tasks.values():
             bar = self._bar(task)
-            told = [
+            parts = [
                 bar.description,
                 str(bar.fields["amount"]),
                 duration(bar.finished_time or bar.elapsed),
                 str(bar.fields["note"]),
             ]
-            self._bars.console.print("  ".join(part for part in told if part), soft_wrap=True, markup=False)
+            self._bars.console.print("  ".join(part for part in parts if part), soft_wrap=True, markup=False)
             self._bars.remove_task(task)
         self._tasks.clear()
 
@@ -98,18 +98,18 @@ class Lines:
 
     def __init__(self) -> None:
         self._phase: tuple[str, str] | None = None
-        self._told: dict[str, float] = {}
+        self._line_times: dict[str, float] = {}
         self._ended: set[str] = set()
 
     def progress(self, progress: Progress) -> None:
         """Tell of it, unless a line of the same phase and unit was just told."""
         phase, unit = (progress.run, progress.phase), progress.unit
         if phase != self._phase:
-            self._phase, self._told, self._ended = phase, {}, set()
+            self._phase, self._line_times, self._ended = phase, {}, set()
         ends = progress.done >= progress.total and unit not in self._ended
-        if unit in self._told and not ends and time.monotonic() - self._told[unit] < _LINE_SECONDS:
+        if unit in self._line_times and not ends and time.monotonic() - self._line_times[unit] < _LINE_SECONDS:
             return
-        self._told[unit] = time.monotonic()
+        self._line_times[unit] = time.monotonic()
         self._ended |= {unit} if ends else set()
         note = f"  {progress.note}" if progress.note else ""
         talk(f"{progress.run} {progress.arm} {progress.phase}: {_amount(progress)}{note}")

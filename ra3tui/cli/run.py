@@ -48,29 +48,35 @@ def run(
     if int(os.environ.get("RANK", "0")) > 0:
         _assist(home)
         return
+    _check_combination(recipe, arm, resume, fork)
+    changes = [*(overrides or ()), *_shorthands(seed, device, processes)]
     if resume is not None:
-        if recipe is not None or fork is not None:
-            raise UsageFault(
-                "--resume goes on with the recipe the run began with; leave RECIPE, its changes and --fork out "
-                "(`ra3 set` changes live knobs of a run that is to be resumed)"
-            )
         resume_runs(home, resume, detach=detach, as_json=as_json, processes=processes)
         return
     if fork is not None:
-        if arm:
-            raise UsageFault("--fork goes on with the arm of its run; leave --arm out")
-        changes = [*([recipe] if recipe else ()), *(overrides or ()), *_shorthands(seed, device, processes)]
+        changes = [recipe, *changes] if recipe else changes
         fork_run(home, fork, changes, name=name, tags=tag or (), dry_run=dry_run, detach=detach, as_json=as_json)
         return
     if recipe is None:
         raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
     from engine.recipe.files import load_recipe
 
-    resolved = load_recipe(recipe, [*(overrides or ()), *_shorthands(seed, device, processes)])
+    resolved = load_recipe(recipe, changes)
     if dry_run:
         show_plan(resolved, home, arm, as_json=as_json)
     else:
         launch(resolved, home, name=name, tags=tag or (), arms=arm, detach=detach, as_json=as_json)
+
+
+def _check_combination(recipe: str | None, arms: list[str] | None, resume: str | None, fork: str | None) -> None:
+    """Refuse what a resumed or a forked run has from the run it goes on from."""
+    if resume is not None and (recipe is not None or fork is not None):
+        raise UsageFault(
+            "--resume goes on with the recipe the run began with; leave RECIPE, its changes and --fork out "
+            "(`ra3 set` changes live knobs of a run that is to be resumed)"
+        )
+    if resume is None and fork is not None and arms:
+        raise UsageFault("--fork goes on with the arm of its run; leave --arm out")
 
 
 def _shorthands(seed: int | None, device: str | None, processes: int | None) -> list[str]:
@@ -221,11 +227,11 @@ def _budget(recipe: Recipe) -> list[str]:
     """What each stage of the only arm of ``recipe`` may spend."""
     ra3, rlvr, evaluation = recipe.ra3, recipe.rlvr, recipe.eval
     rollouts = ra3.rounds * ra3.estep.updates * ra3.estep.traces * ra3.group_size
-    told = {
+    budgets = {
         "eval": f"eval ({', '.join(evaluation.suites)}, {evaluation.n} samples a problem)",
         "ntp": f"ntp ({count(recipe.ntp.tokens)} trained tokens)",
         "ra3": f"ra3 ({rollouts} rollouts, {count(ra3.rounds * ra3.mstep.tokens)} trained tokens in M-steps)",
         "rlvr": f"rlvr ({rlvr.updates} updates of {rlvr.problems_per_update} x {rlvr.group_size} samples)",
     }
     (arm,) = recipe.arms.values()
-    return [told[stage] for stage in arm.stages]
+    return [budgets[stage] for stage in arm.stages]

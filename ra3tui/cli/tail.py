@@ -110,8 +110,8 @@ class Follow:
                 self._metric_steps[row["key"]] = row["step"]
                 number = row["special"] or f"{row['value']:.4g}"
                 moved.setdefault(row["step"], []).append(f"{row['key']} {number}")
-        for step, told in moved.items():
-            self._line(f"step {step}  " + "  ".join(told))
+        for step, values in moved.items():
+            self._line(f"step {step}  " + "  ".join(values))
 
     def _line(self, text: str) -> None:
         self._console.print(printable(f"{self.run['id']} {self.run['arm']} {text}"), soft_wrap=True)

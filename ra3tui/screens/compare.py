@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
+from ra3tui.screens.async_reader import AsyncReader
 from ra3tui.screens.polling import PollingScreen
-from ra3tui.screens.shelf import Shelf
 from ra3tui.widgets import figures
 from ra3tui.widgets.interval import interval
 from ra3tui.widgets.notice import Notice
@@ -39,8 +39,8 @@ then (evaluations left out). Intervals that overlap widely are no difference.
 """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", "Back")]
 
-    def __init__(self, shelf: Shelf, launch: str) -> None:
-        super().__init__(shelf)
+    def __init__(self, store: AsyncReader, launch: str) -> None:
+        super().__init__(store)
         self._launch = launch
         self._rows: list[Row] = []
         self._columns: dict[str, int] = {}
@@ -94,8 +94,8 @@ then (evaluations left out). Intervals that overlap widely are no difference.
 
 def _columns(rows: list[Row], ks: list[int], room: int, *, several: bool) -> dict[str, int]:
     """Widths by label; the intervals are drawn where there is room for it."""
-    words = ("arm", "after", "suite") if several else ("arm", "after")
-    widths = {word: min(WIDEST_WORD, max([len(word), *(len(row[word]) for row in rows)])) for word in words}
+    labels = ("arm", "after", "suite") if several else ("arm", "after")
+    widths = {label: min(WIDEST_WORD, max([len(label), *(len(row[label]) for row in rows)])) for label in labels}
     for k in ks:
         widths |= {f"pass@{k}": 6, f"range@{k}": 7}
     widths |= COSTS
@@ -113,10 +113,10 @@ def _cells(row: Row, widths: dict[str, int]) -> Cells:
         "sampled": Text(figures.count(row["tokens_generated"]), justify="right"),
         "time": Text(figures.duration(row["seconds"]), justify="right"),
     }
-    for k, found in row["pass"].items():
-        cells[f"pass@{k}"] = Text(figures.share(found["value"]), justify="right", style="bold")
-        cells[f"range@{k}"] = Text(f"{100 * found['low']:.0f} - {100 * found['high']:.0f}", justify="right")
+    for k, estimate in row["pass"].items():
+        cells[f"pass@{k}"] = Text(figures.share(estimate["value"]), justify="right", style="bold")
+        cells[f"range@{k}"] = Text(f"{100 * estimate['low']:.0f} - {100 * estimate['high']:.0f}", justify="right")
         for label, width in widths.items():
             if f"@{k} " in label:
-                cells[label] = Text(interval(found["value"], found["low"], found["high"], width))
+                cells[label] = Text(interval(estimate["value"], estimate["low"], estimate["high"], width))
     return tuple(cells.get(label, Text()) for label in widths)

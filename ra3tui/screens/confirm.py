@@ -20,17 +20,17 @@ class ConfirmScreen(ModalScreen[bool]):
         Binding("left,right", "app.focus_next", "Other", show=False),
     ]
 
-    def __init__(self, question: str, deed: str) -> None:
+    def __init__(self, question: str, action: str) -> None:
         super().__init__()
         self._question = question
-        self._deed = deed
+        self._action = action
 
     def compose(self) -> ComposeResult:
         """The question and two buttons."""
         with Vertical(classes="dialog"):
             yield Static(self._question, markup=False)
             with Horizontal(classes="buttons"):
-                yield Button(f"{self._deed} (y)", id="yes", variant="warning")
+                yield Button(f"{self._action} (y)", id="yes", variant="warning")
                 yield Button("No (n)", id="no")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:

@@ -26,12 +26,12 @@ class KnobScreen(ModalScreen[dict[str, Any]]):
         Binding("up", "app.focus_previous", "Previous", show=False),
     ]
 
-    def __init__(self, recipe: Recipe, named: str) -> None:
+    def __init__(self, recipe: Recipe, title: str) -> None:
         super().__init__()
         from engine.runs.knobs import knobs  # noqa: PLC0415 - loads pydantic, not before it is wanted
 
         self._recipe = recipe
-        self._named = named
+        self._title = title
         self._values = {key: f"{value:g}" for key, value in knobs(recipe).items()}
 
     def compose(self) -> ComposeResult:
@@ -39,7 +39,7 @@ class KnobScreen(ModalScreen[dict[str, Any]]):
         with Vertical(classes="dialog knobs"):
             what = "enter changes them from the next step on, escape leaves all as it was"
             none = "no knob to change: none of its stages trains"
-            yield Static(f"{self._named}: {what if self._values else none}", markup=False)
+            yield Static(f"{self._title}: {what if self._values else none}", markup=False)
             with Vertical(classes="fields"):
                 for key, value in self._values.items():
                     with Horizontal():

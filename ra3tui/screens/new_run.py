@@ -18,7 +18,7 @@ from textual.widgets import Footer, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.errors import EnvironmentFault, UsageFault
-from ra3tui.screens.shelf import Shelf
+from ra3tui.screens.async_reader import AsyncReader
 from ra3tui.widgets.notice import Notice
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ closed meanwhile.
     fault: reactive[str] = reactive("", init=False)
     """Why what is typed cannot be run."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, store: AsyncReader) -> None:
         super().__init__()
-        self._shelf = shelf
+        self._store = store
 
     def compose(self) -> ComposeResult:
         """Recipes beside the preview, fields below."""
@@ -108,11 +108,11 @@ closed meanwhile.
         """Read the recipe with its overrides, in a thread: the first one loads pydantic."""
         options = self.query_one(OptionList)
         chosen = options.highlighted_option.id if options.highlighted_option else None
-        named = self.query_one("#file", Input).value.strip() or chosen
-        if named:
-            found = await asyncio.to_thread(_load, named, self.query_one("#overrides", Input).value)
+        source = self.query_one("#file", Input).value.strip() or chosen
+        if source:
+            loaded = await asyncio.to_thread(_load, source, self.query_one("#overrides", Input).value)
             if self.display:
-                self.recipe, self.fault = found
+                self.recipe, self.fault = loaded
 
     def watch_recipe(self, recipe: Recipe | None) -> None:
         """Show it in full; a recipe that is not sound leaves the last one that was, dim."""
@@ -135,7 +135,7 @@ closed meanwhile.
             return
         name = self.query_one("#name", Input).value.strip() or None
         try:
-            first = await asyncio.to_thread(_start, self.recipe, self._shelf, name)
+            first = await asyncio.to_thread(_start, self.recipe, self._store, name)
         except (EnvironmentFault, UsageFault, OSError) as fault:
             self.fault = str(fault)
         else:
@@ -149,22 +149,22 @@ def _shipped() -> dict[str, str]:
     return {name: load_recipe(name).description for name in shipped()}
 
 
-def _load(named: str, overrides: str) -> tuple[Recipe | None, str]:
+def _load(source: str, overrides: str) -> tuple[Recipe | None, str]:
     """The recipe with ``overrides``, or why there is none."""
     from engine.recipe.files import load_recipe  # noqa: PLC0415 - likewise
     from engine.recipe.keys import RecipeError  # noqa: PLC0415 - likewise
 
     try:
-        return load_recipe(named, shlex.split(overrides)), ""
+        return load_recipe(source, shlex.split(overrides)), ""
     except (RecipeError, ValueError, OSError) as fault:  # ValueError: a quotation mark is open
         return None, str(fault)
 
 
-def _start(recipe: Recipe, shelf: Shelf, name: str | None) -> str:
+def _start(recipe: Recipe, store: AsyncReader, name: str | None) -> str:
     """Plan and start ``recipe``; the id of its first run."""
     from engine.runs.planning import plan, start_detached  # noqa: PLC0415 - likewise
 
-    planned = plan(recipe, shelf.home, name=name)
+    planned = plan(recipe, store.home, name=name)
     ids = [run.id for run in planned.runs]
-    start_detached(shelf.home, ids, shelf.home / ids[0] / "log")
+    start_detached(store.home, ids, store.home / ids[0] / "log")
     return ids[0]

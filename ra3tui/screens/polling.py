@@ -10,7 +10,7 @@ from textual import work
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from ra3tui.screens.shelf import Shelf, Unreadable
+from ra3tui.screens.async_reader import AsyncReader, Unreadable
 
 if TYPE_CHECKING:
     from engine.store.reader import Reader
@@ -30,9 +30,9 @@ class PollingScreen(Screen[None], Generic[News]):
     trouble: reactive[str] = reactive("", init=False)
     """Why the store cannot be read; empty when it can."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, store: AsyncReader) -> None:
         super().__init__()
-        self.shelf = shelf
+        self.store = store
         self._wake = asyncio.Event()
 
     def read(self, reader: Reader) -> News:
@@ -66,7 +66,7 @@ class PollingScreen(Screen[None], Generic[News]):
 
     async def _look(self) -> bool:
         try:
-            news = await self.shelf.read(self.read)
+            news = await self.store.read(self.read)
         except Unreadable as trouble:
             self.trouble = str(trouble)
             return False

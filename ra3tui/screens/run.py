@@ -11,13 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import DataTable, Footer, TabbedContent, TabPane
 
+from ra3tui.screens.async_reader import AsyncReader, Unreadable
 from ra3tui.screens.compare import CompareScreen
 from ra3tui.screens.control import pause_run, resume_run, stop_run, tune_run, write_checkpoint
 from ra3tui.screens.picker import PickerScreen
 from ra3tui.screens.polling import PollingScreen
 from ra3tui.screens.run_feed import RunFeed, RunNews
 from ra3tui.screens.sample import SampleScreen
-from ra3tui.screens.shelf import Shelf, Unreadable
 from ra3tui.screens.trace import TraceScreen
 from ra3tui.widgets.chart_grid import ChartGrid
 from ra3tui.widgets.event_log import EventLog
@@ -65,8 +65,8 @@ penalty, learning rates, temperatures. What was asked, and what came of it, stan
         Binding("l", "log", "Log"),
     ]
 
-    def __init__(self, shelf: Shelf, run: str) -> None:
-        super().__init__(shelf)
+    def __init__(self, store: AsyncReader, run: str) -> None:
+        super().__init__(store)
         self._feed = RunFeed(run)
         self._news: RunNews | None = None
         self._picked: tuple[str, ...] | None = None
@@ -134,7 +134,7 @@ penalty, learning rates, temperatures. What was asked, and what came of it, stan
     async def on_latent_panel_chosen(self, event: LatentPanel.Chosen) -> None:
         """Read the lines of the trace under the cursor."""
         try:
-            lines = await self.shelf.read(lambda reader: reader.trace_lines(event.trace_id))
+            lines = await self.store.read(lambda reader: reader.trace_lines(event.trace_id))
         except Unreadable as trouble:
             self.trouble = str(trouble)
             return
@@ -145,9 +145,9 @@ penalty, learning rates, temperatures. What was asked, and what came of it, stan
         """Explain the trace, or show the sample, under the cursor."""
         key = str(event.row_key.value)
         if event.data_table.id == "traces":
-            self.app.push_screen(TraceScreen(self.shelf, self._feed.run, int(key)))
+            self.app.push_screen(TraceScreen(self.store, self._feed.run, int(key)))
         elif event.data_table.id == "samples":
-            self.app.push_screen(SampleScreen(self.shelf, self._feed.run, int(key)))
+            self.app.push_screen(SampleScreen(self.store, self._feed.run, int(key)))
         elif event.data_table.id == "metric-table":
             self._toggle_chart(key)
 
@@ -171,12 +171,12 @@ penalty, learning rates, temperatures. What was asked, and what came of it, stan
             runs = [arm["id"] for arm in self._news.arms]
             to = runs[(runs.index(self._feed.run) + by) % len(runs)]
             if to != self._feed.run:
-                self.app.switch_screen(RunScreen(self.shelf, to))
+                self.app.switch_screen(RunScreen(self.store, to))
 
     def action_compare(self) -> None:
         """Compare the launch's arms."""
         if self._news:
-            self.app.push_screen(CompareScreen(self.shelf, self._news.row["group"]))
+            self.app.push_screen(CompareScreen(self.store, self._news.row["group"]))
 
     @work
     async def action_pick(self) -> None:
@@ -208,34 +208,34 @@ penalty, learning rates, temperatures. What was asked, and what came of it, stan
     async def action_stop(self) -> None:
         """Stop the run, after a question."""
         if self._news:
-            await stop_run(self, self.shelf.home, self._news.row)
+            await stop_run(self, self.store.home, self._news.row)
             self.look_again()
 
     @work
     async def action_pause(self) -> None:
         """Pause the run, or let it go on."""
         if self._news:
-            await pause_run(self, self.shelf.home, self._news.row)
+            await pause_run(self, self.store.home, self._news.row)
             self.look_again()
 
     @work
     async def action_tune(self) -> None:
         """Change the run's live knobs."""
         if self._news:
-            await tune_run(self, self.shelf, self._news.row)
+            await tune_run(self, self.store, self._news.row)
             self.look_again()
 
     @work
     async def action_write(self) -> None:
         """Write a checkpoint now."""
         if self._news:
-            await write_checkpoint(self, self.shelf.home, self._news.row)
+            await write_checkpoint(self, self.store.home, self._news.row)
 
     @work
     async def action_resume(self) -> None:
         """Go on with the run."""
         if self._news:
-            await resume_run(self, self.shelf.home, self._news.row)
+            await resume_run(self, self.store.home, self._news.row)
             self.look_again()
 
 

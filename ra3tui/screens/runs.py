@@ -91,16 +91,16 @@ at one of these.
         running = sum(run.row["status"] == "running" for run in runs)
         return Content.assemble(
             ("ra3", "bold $primary"),
-            f"  {self.shelf.home}",
+            f"  {self.store.home}",
             (f"  {len(runs)} runs, {running} running", "$foreground 60%"),
         )
 
     def on_runs_table_opened(self, event: RunsTable.Opened) -> None:
         """Open the run, or compare the launch's arms."""
         if event.run is not None:
-            self.app.push_screen(RunScreen(self.shelf, event.run))
+            self.app.push_screen(RunScreen(self.store, event.run))
         elif event.launch is not None:
-            self.app.push_screen(CompareScreen(self.shelf, event.launch))
+            self.app.push_screen(CompareScreen(self.store, event.launch))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while a person types."""
@@ -128,21 +128,21 @@ at one of these.
 
     def action_new_run(self) -> None:
         """Choose a recipe."""
-        self.app.push_screen(NewRunScreen(self.shelf))
+        self.app.push_screen(NewRunScreen(self.store))
 
     def action_compare(self) -> None:
         """Compare the arms of the launch under the cursor."""
         table = self.query_one(RunsTable)
         launch = table.chosen.row["group"] if table.chosen else (table.key or "").removeprefix("launch:")
         if launch:
-            self.app.push_screen(CompareScreen(self.shelf, launch))
+            self.app.push_screen(CompareScreen(self.store, launch))
 
     @work
     async def action_stop(self) -> None:
         """Stop the run under the cursor, after a question."""
         chosen = self.query_one(RunsTable).chosen
         if chosen:
-            await stop_run(self, self.shelf.home, chosen.row)
+            await stop_run(self, self.store.home, chosen.row)
             self.look_again()
 
     @work
@@ -150,7 +150,7 @@ at one of these.
         """Pause the run under the cursor, or let it go on."""
         chosen = self.query_one(RunsTable).chosen
         if chosen:
-            await pause_run(self, self.shelf.home, chosen.row)
+            await pause_run(self, self.store.home, chosen.row)
             self.look_again()
 
     @work
@@ -158,5 +158,5 @@ at one of these.
         """Go on with the run under the cursor."""
         chosen = self.query_one(RunsTable).chosen
         if chosen:
-            await resume_run(self, self.shelf.home, chosen.row)
+            await resume_run(self, self.store.home, chosen.row)
             self.look_again()

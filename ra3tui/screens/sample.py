@@ -13,7 +13,7 @@ from textual.highlight import highlight
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from ra3tui.screens.shelf import Shelf, Unreadable
+from ra3tui.screens.async_reader import AsyncReader, Unreadable
 from ra3tui.widgets import figures, marks
 from ra3tui.widgets.printable import printable_row
 
@@ -33,9 +33,9 @@ class SampleScreen(Screen[None]):
         Binding("k", "step(-1)", "Previous"),
     ]
 
-    def __init__(self, shelf: Shelf, run: str, sample_id: int) -> None:
+    def __init__(self, store: AsyncReader, run: str, sample_id: int) -> None:
         super().__init__()
-        self._shelf = shelf
+        self._store = store
         self._run = run
         self._sample_id = sample_id
 
@@ -44,7 +44,7 @@ class SampleScreen(Screen[None]):
         yield Static(id="head", classes="head")
         with VerticalScroll():
             yield Static(id="program")
-            yield Static(id="said")
+            yield Static(id="outcome")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -66,7 +66,7 @@ class SampleScreen(Screen[None]):
             return next(iter(reader.rows(query, [self._run, self._sample_id])), None)
 
         try:
-            sample = await self._shelf.read(read)
+            sample = await self._store.read(read)
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error")
             return
@@ -81,7 +81,7 @@ class SampleScreen(Screen[None]):
     def _paint(self, sample: Row) -> None:
         self.query_one("#head", Static).update(_head(sample))
         self.query_one("#program", Static).update(_program(sample))
-        self.query_one("#said", Static).update(_said(sample))
+        self.query_one("#outcome", Static).update(_outcome(sample))
         self.query_one(VerticalScroll).scroll_home(animate=False)
 
 
@@ -110,7 +110,7 @@ def _program(sample: Row) -> Content:
     return Content.assemble((f"{prompt}\n" if prompt else "", "$foreground 60%"), written, "\n")
 
 
-def _said(sample: Row) -> Content:
+def _outcome(sample: Row) -> Content:
     """The failed test, output, errors, and tricks that were tried; only what there is."""
     parts = [
         Content.assemble((f"\n{title}\n", "bold"), sample[column].rstrip("\n"))

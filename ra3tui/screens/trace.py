@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from ra3tui.screens.shelf import Shelf, Unreadable
+from ra3tui.screens.async_reader import AsyncReader, Unreadable
 from ra3tui.widgets import figures, marks
 from ra3tui.widgets.annotated import FULL, NARROW, annotate, gain, segments
 from ra3tui.widgets.printable import printable_row
@@ -42,12 +42,12 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
         Binding("j", "step(1)", "Next trace"),
         Binding("k", "step(-1)", "Previous"),
     ]
-    found: reactive[tuple[Row, tuple[Row, ...]] | None] = reactive(None, init=False)
+    annotated: reactive[tuple[Row, tuple[Row, ...]] | None] = reactive(None, init=False)
     """The trace and its lines."""
 
-    def __init__(self, shelf: Shelf, run: str, trace_id: int) -> None:
+    def __init__(self, store: AsyncReader, run: str, trace_id: int) -> None:
         super().__init__()
-        self._shelf = shelf
+        self._store = store
         self._run = run
         self._trace_id = trace_id
 
@@ -75,23 +75,23 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
             return printable_row(traces[0]), tuple(printable_row(line) for line in lines)
 
         try:
-            found = await self._shelf.read(read)
+            annotated = await self._store.read(read)
         except Unreadable as trouble:
             self.notify(str(trouble), severity="error")
             return
         if not self.display:  # left meanwhile
             return
-        if found is None:
+        if annotated is None:
             self.notify("no trace further on")
         else:
-            self._trace_id = found[0]["id"]
-            self.found = found
+            self._trace_id = annotated[0]["id"]
+            self.annotated = annotated
 
     def action_step(self, by: int) -> None:
         """Go to the run's next or previous trace."""
         self._load("id > ?" if by > 0 else "id < ?", "id" if by > 0 else "id DESC")
 
-    def watch_found(self) -> None:
+    def watch_annotated(self) -> None:
         """Paint another trace."""
         self._paint()
         self.query_one("#trace").scroll_home(animate=False)
@@ -101,9 +101,9 @@ of a latent here; a dash where none may stand. **reward** is what the line earne
         self._paint()
 
     def _paint(self) -> None:
-        if self.found is None:
+        if self.annotated is None:
             return
-        trace, lines = self.found
+        trace, lines = self.annotated
         columns = FULL if self.size.width >= FULL_FROM else NARROW
         self.query_one("#head", Static).update(_head(trace, lines))
         margin = sum(column.width for column in columns) + 3

@@ -109,7 +109,7 @@ class _Heat(NamedTuple):
 
 def _figures(line: Row, i: int, columns: Sequence[Column], heat: _Heat) -> list[tuple[str, str]]:
     gained = gain(line)
-    told = {
+    cells = {
         "line": (str(i + 1), "$foreground 60%"),
         "bare": (f"{line['bare_logprob']:.2f}", heat.unlikely(line["bare_logprob"])),
         "with": (f"{line['logprob']:.2f}", heat.unlikely(line["logprob"])),
@@ -118,7 +118,7 @@ def _figures(line: Row, i: int, columns: Sequence[Column], heat: _Heat) -> list[
         "reward": (f"{line['reward']:.2f}", ""),
         "adv": (figures.signed(line["advantage"]), ""),
     }
-    return [(f"{told[column.title][0]:>{column.width}}", told[column.title][1]) for column in columns]
+    return [(f"{cells[column.title][0]:>{column.width}}", cells[column.title][1]) for column in columns]
 
 
 def _shade(colour: str, fraction: float) -> str:

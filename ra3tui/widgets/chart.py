@@ -95,14 +95,14 @@ class Chart(Widget, can_focus=True):
         return [self._title(width), *(plot or [[], [Piece(f"  {self._why_empty()}", "figure")]])]
 
     def _title(self, width: int) -> list[Piece]:
-        told = self._told()
+        reading = self._reading()
         if self.log_scale:
-            told = f"log  {told}"
-        room = width - len(told) - 2
+            reading = f"log  {reading}"
+        room = width - len(reading) - 2
         key = f" {self.key}" if len(self.key) <= room else f" {self.key[: max(0, room - 1)]}…"
-        return [Piece(key, "title"), Piece(f"{told:>{max(1, width - len(key))}}", "figure")]
+        return [Piece(key, "title"), Piece(f"{reading:>{max(1, width - len(key))}}", "figure")]
 
-    def _told(self) -> str:
+    def _reading(self) -> str:
         if not len(self.curve):
             return ""
         at = len(self.curve) - 1 if self.pointed is None else self._nearest(self.pointed)

@@ -12,7 +12,7 @@ class Notice(Static):
 
     DEFAULT_CSS = """
     Notice { height: auto; padding: 0 1; margin: 0 0; display: none; }
-    Notice.-told { display: block; }
+    Notice.-shown { display: block; }
     Notice.-trouble { background: $error-muted; color: $text-error; }
     """
     message: reactive[str] = reactive("")
@@ -23,7 +23,7 @@ class Notice(Static):
     def watch_message(self, message: str) -> None:
         """Show itself while there is something to say."""
         self.update(Content(f"✗ {message}" if self.trouble else message))
-        self.set_class(bool(message), "-told")
+        self.set_class(bool(message), "-shown")
 
     def watch_trouble(self, trouble: bool) -> None:
         """In the colours of an error, and with its mark."""

@@ -28,11 +28,13 @@ class RunHeader(Static):
 
     def watch_news(self, news: RunNews | None) -> None:
         """Paint it."""
-        told = Content("\n").join([_who(news), _how_far(news), _stages(news)]) if news else "reading the store …"
-        self.update(told, layout=False)
+        content = (
+            Content("\n").join([_identity(news), _progress(news), _stages(news)]) if news else "reading the store …"
+        )
+        self.update(content, layout=False)
 
 
-def _who(news: RunNews) -> Content:
+def _identity(news: RunNews) -> Content:
     row = news.row
     arms = [(f" {arm['arm']} ", "reverse bold" if arm["id"] == row["id"] else "$foreground 60%") for arm in news.arms]
     return Content.assemble(
@@ -44,12 +46,12 @@ def _who(news: RunNews) -> Content:
     )
 
 
-def _how_far(news: RunNews) -> Content:
+def _progress(news: RunNews) -> Content:
     row = news.row
     fraction = 1.0 if row["status"] == "done" else row["progress"]
     trained = sum(stage["tokens_trained"] for stage in news.stages)
     generated = sum(stage["tokens_generated"] for stage in news.stages)
-    told = [
+    parts = [
         f"step {row['step']}",
         f"ETA {figures.duration(row['eta_s'])}" if row["status"] == "running" else "",
         f"{figures.count(trained)} tokens, {figures.count(generated)} sampled",
@@ -57,7 +59,7 @@ def _how_far(news: RunNews) -> Content:
     bar = figures.bar(fraction, 16)
     percent = "" if fraction is None else f" {100 * fraction:3.0f}%"
     phase = f" of {row['stage']}" if row["status"] in ("running", "paused") and row["stage"] else ""
-    return Content.assemble((bar, "$primary"), f"{percent}{phase}  ", " · ".join(word for word in told if word))
+    return Content.assemble((bar, "$primary"), f"{percent}{phase}  ", " · ".join(word for word in parts if word))
 
 
 def _stages(news: RunNews) -> Content:
@@ -68,5 +70,5 @@ def _stages(news: RunNews) -> Content:
     row = news.row
     seconds = (row["ended"] or time.time()) - row["started"] if row["started"] else None
     forked = f"from {row['parent']}@{row['parent_step']}" if row["parent"] else ""
-    told = [chain or "no stage yet", forked, row["device"] or "", figures.duration(seconds) if seconds else ""]
-    return Content.styled(" · ".join(word for word in told if word), "$foreground 60%")
+    parts = [chain or "no stage yet", forked, row["device"] or "", figures.duration(seconds) if seconds else ""]
+    return Content.styled(" · ".join(word for word in parts if word), "$foreground 60%")

@@ -103,10 +103,10 @@ class RunsTable(LiveTable):
         state = (summaries, age, len(self.columns), self.app.theme)
         made = self._made.get(key)
         if made is None or made[0] != state:
-            told = _launch_cells(summaries) if key.startswith(LAUNCH) else None
-            told = told or _run_cells(summaries[0], widths, self.app.theme_variables)
-            told["age"] = Text(age, justify="right")
-            made = self._made[key] = (state, tuple(told.get(label, Text()) for label in widths))
+            cells = _launch_cells(summaries) if key.startswith(LAUNCH) else None
+            cells = cells or _run_cells(summaries[0], widths, self.app.theme_variables)
+            cells["age"] = Text(age, justify="right")
+            made = self._made[key] = (state, tuple(cells.get(label, Text()) for label in widths))
         return made[1]
 
 

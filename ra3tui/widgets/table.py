@@ -25,7 +25,7 @@ class LiveTable(DataTable[Text]):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
         self._shown: dict[str, Cells] = {}
-        self._here: str | None = None
+        self._last_key: str | None = None
 
     @property
     def key(self) -> str | None:
@@ -35,7 +35,7 @@ class LiveTable(DataTable[Text]):
 
     def set_columns(self, widths: Mapping[str, int]) -> None:
         """Other columns; the rows go, and are painted again by the next ``set_rows``."""
-        self._here = self.key
+        self._last_key = self.key
         self.clear(columns=True)
         self._shown = {}
         for label, width in widths.items():
@@ -73,8 +73,8 @@ class LiveTable(DataTable[Text]):
             self.add_row(*cells, key=key)
 
     def _rebuild(self, rows: Mapping[str, Cells]) -> None:
-        here = self.key or self._here
+        key = self.key or self._last_key
         self.clear()
         self._append(rows)
-        if here is not None and here in rows:
-            self.move_cursor(row=list(rows).index(here), animate=False)
+        if key is not None and key in rows:
+            self.move_cursor(row=list(rows).index(key), animate=False)

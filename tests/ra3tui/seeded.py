@@ -122,9 +122,9 @@ def _evals(writer: Writer, arm: str) -> None:
         "ntp": [(1, "ntp", 0.234), (3, "ntp+rlvr", 0.266)],
         "ra3": [(1, "ra3", 0.281)],
     }
-    for position, told, value in after[arm]:
+    for position, stages, value in after[arm]:
         for k, more in ((1, 0.0), (2, 0.09)):
-            row = {"position": position, "suite": "humaneval[:32]", "k": k, "step": writer.step, "after": told}
+            row = {"position": position, "suite": "humaneval[:32]", "k": k, "step": writer.step, "after": stages}
             row |= {"value": value + more, "low": value + more - 0.12, "high": value + more + 0.13}
             writer.add("evals", {**row, "problems": 32, "n": 2, "masked": 0})
 

@@ -136,9 +136,9 @@ def test_show_json_tells_stages_metrics_evals_and_what_is_not_a_number(planned: 
 
 
 def test_show_tells_where_a_stages_time_went(planned: Plan) -> None:
-    told = [line.split() for line in ra3("show").stdout.splitlines()]
-    assert ["stage", "measure", "train", "all"] in told
-    assert ["ntp", "2.0", "19.5", "22.0"] in told
+    rows = [line.split() for line in ra3("show").stdout.splitlines()]
+    assert ["stage", "measure", "train", "all"] in rows
+    assert ["ntp", "2.0", "19.5", "22.0"] in rows
 
 
 def test_show_tells_warnings(planned: Plan) -> None:
@@ -290,10 +290,10 @@ def test_a_broken_store_says_what_to_do(home: Path) -> None:
 
 def test_the_doctor_finds_what_is_needed_and_says_so_when_it_is_not(home: Path, tmp_path: Path) -> None:
     report = ra3_json("doctor")
-    found = {check["name"]: check for check in report["checks"]}
-    assert found["python"]["ok"]
-    assert found["torch"]["ok"]
-    assert "cpu" in found["devices"]["found"]
+    by_name = {check["name"]: check for check in report["checks"]}
+    assert by_name["python"]["ok"]
+    assert by_name["torch"]["ok"]
+    assert "cpu" in by_name["devices"]["found"]
     (tmp_path / "file").touch()
     unhealthy = ra3("doctor", "--home", str(tmp_path / "file" / "home"))
     assert unhealthy.exit_code == Exit.ENVIRONMENT

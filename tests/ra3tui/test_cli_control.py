@@ -41,7 +41,7 @@ def ra3(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def asked(home: Path, run: str) -> list[tuple[Any, ...]]:
+def requests(home: Path, run: str) -> list[tuple[Any, ...]]:
     with Writer(home, run) as writer:
         return [(row["action"], row["key"], row["value"]) for row in writer.requests()]
 
@@ -51,7 +51,7 @@ def test_a_run_that_lives_is_asked(action: str, home: Path, run: str) -> None:
     result = ra3(action, run)
     assert result.exit_code == Exit.DONE
     assert f"{run} ra3: asked to" in result.stderr
-    assert asked(home, run) == [(action, None, None)]
+    assert requests(home, run) == [(action, None, None)]
 
 
 @pytest.mark.parametrize("action", ["stop", "pause", "unpause", "checkpoint"])
@@ -61,21 +61,21 @@ def test_a_run_that_has_ended_is_not_asked(action: str, home: Path, run: str) ->
     result = ra3(action, run)
     assert result.exit_code == Exit.DONE
     assert f"stopped, nothing to {action}" in result.stderr
-    assert asked(home, run) == []
+    assert requests(home, run) == []
 
 
 def test_set_asks_for_every_value(home: Path, run: str) -> None:
     result = ra3("set", run, "ra3.penalty=0.2", "rlvr.temperature=0.9")
     assert result.exit_code == Exit.DONE
     assert f"{run} ra3: ra3.penalty is asked to be 0.2 after its step" in result.stderr
-    assert asked(home, run) == [("set", "ra3.penalty", "0.2"), ("set", "rlvr.temperature", "0.9")]
+    assert requests(home, run) == [("set", "ra3.penalty", "0.2"), ("set", "rlvr.temperature", "0.9")]
 
 
 def test_set_on_a_run_that_has_stopped_waits_for_its_resume(home: Path, run: str) -> None:
     with Writer(home, run) as writer:
         writer.update_run(status="stopped")
     assert "when it is resumed" in ra3("set", run, "ra3.penalty=0.2").stderr
-    assert asked(home, run) == [("set", "ra3.penalty", "0.2")]
+    assert requests(home, run) == [("set", "ra3.penalty", "0.2")]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_cannot_be_set_is_one_line_and_asks_nothing(setting: str, words: st
     assert result.exit_code == Exit.USAGE
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert asked(home, run) == []
+    assert requests(home, run) == []
 
 
 def test_show_tells_what_was_changed(home: Path, run: str) -> None:
@@ -103,8 +103,8 @@ def test_show_tells_what_was_changed(home: Path, run: str) -> None:
         (request,) = writer.requests()
         writer.take(request["id"], 12)
     assert "ra3.penalty = 0.2 behind step 12, by " in ra3("show", run).stdout
-    (told,) = json.loads(ra3("show", run, "--json").stdout)["runs"]
-    assert [(change["step"], change["key"], change["value"]) for change in told["changes"]] == [
+    (report,) = json.loads(ra3("show", run, "--json").stdout)["runs"]
+    assert [(change["step"], change["key"], change["value"]) for change in report["changes"]] == [
         (12, "ra3.penalty", 0.2)
     ]
 

@@ -69,8 +69,8 @@ def test_ends_that_are_no_faults_pass_through(error: Exception) -> None:
 
 def test_the_entry_point_shows_a_traceback_only_when_asked() -> None:
     command = [sys.executable, "-m", "ra3tui.cli", "--debug", "recipe", "show", "nosuch"]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Traceback" in asked.stderr
+    debugged = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" in debugged.stderr
     command.remove("--debug")
     plain = subprocess.run(command, capture_output=True, text=True, check=False)
     assert plain.returncode == Exit.USAGE

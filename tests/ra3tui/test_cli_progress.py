@@ -79,16 +79,16 @@ def test_an_event_keeps_its_brackets_and_loses_its_escapes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(None, "-"), (0.2, "0s"), (59.4, "59s"), (59.6, "1m00s"), (185, "3m05s"), (7620, "2h07m"), (273600, "3d04h")],
 )
-def test_spans_are_told_in_two_units(seconds: float | None, told: str) -> None:
-    assert duration(seconds) == told
+def test_spans_are_told_in_two_units(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("number", "told"), [(0, "0"), (812, "812"), (12_000, "12.0k"), (3_400_000, "3.4M")])
-def test_counts_are_told_in_short(number: int, told: str) -> None:
-    assert count(number) == told
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (812, "812"), (12_000, "12.0k"), (3_400_000, "3.4M")])
+def test_counts_are_told_in_short(number: int, text: str) -> None:
+    assert count(number) == text
 
 
 def test_control_characters_are_shown_and_text_is_kept() -> None:

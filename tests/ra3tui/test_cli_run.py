@@ -201,6 +201,6 @@ def test_a_stop_ends_a_run_between_two_updates(home: Path, recipe: str) -> None:
     with subprocess.Popen([*command, "--home", str(home)], stderr=subprocess.PIPE, text=True) as process:
         wait_for_updates(home, process)
         assert ra3(home, "stop", "@latest").exit_code == Exit.DONE
-        _, told = process.communicate()
+        _, stderr = process.communicate()
     assert process.returncode == Exit.INTERRUPTED
-    assert "stopped by request" in told
+    assert "stopped by request" in stderr

@@ -39,7 +39,7 @@ def jsonl(path: Path, *items: Any) -> Path:
     return path
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
+def report_of(outcome: Outcome) -> dict[str, Any]:
     assert outcome.exit_code == Exit.DONE, outcome.stderr
     report: dict[str, Any] = json.loads(outcome.stdout)
     return report
@@ -65,7 +65,7 @@ def test_every_format_gets_its_verdict_in_the_order_of_the_file(ra3_judge: Judge
         {"task_id": "0", "completion": "    return 1 / 0\n"},
         {"task_id": "HumanEval/0", "completion": "    exit()\n"},
     ]
-    report = told(ra3_judge("humaneval", jsonl(tmp_path / "s.jsonl", *samples), "--json"))
+    report = report_of(ra3_judge("humaneval", jsonl(tmp_path / "s.jsonl", *samples), "--json"))
     assert [(s["task_id"], s["verdict"]) for s in report["samples"]] == [
         ("HumanEval/0", "passed"),
         ("HumanEval/1", "wrong_answer"),
@@ -85,7 +85,7 @@ def test_every_format_gets_its_verdict_in_the_order_of_the_file(ra3_judge: Judge
 
 
 def test_all_of_humanevals_references_pass(ra3_judge: Judge) -> None:
-    report = told(ra3_judge("humaneval", "--references", "--json"))
+    report = report_of(ra3_judge("humaneval", "--references", "--json"))
     assert report["verdicts"] == {"passed": 164}
     assert report["pass@k"] == {"1": 1.0}
     assert [s["task_id"] for s in report["samples"]] == [f"HumanEval/{i}" for i in range(164)]
@@ -94,7 +94,7 @@ def test_all_of_humanevals_references_pass(ra3_judge: Judge) -> None:
 def test_a_suite_may_be_given_its_file(ra3_judge: Judge, tmp_path: Path) -> None:
     item = {"text": "Double.", "test_list": ["assert twice(1) == 2"], "test_setup_code": ""}
     items = [item | {"task_id": n, "code": "def twice(x):\r\n\treturn 2 * x"} for n in (1, 11, 974)]
-    report = told(ra3_judge(f"mbpp:{jsonl(tmp_path / 'm.jsonl', *items)}", "--references", "--json"))
+    report = report_of(ra3_judge(f"mbpp:{jsonl(tmp_path / 'm.jsonl', *items)}", "--references", "--json"))
     assert [(s["task_id"], s["passed"]) for s in report["samples"]] == [
         ("MBPP/1", True),
         ("MBPP/11", True),
@@ -114,7 +114,7 @@ def test_a_person_sees_pass_at_k_and_what_failed(ra3_judge: Judge, tmp_path: Pat
 
 
 def test_a_limit_judges_the_first_samples_only(ra3_judge: Judge) -> None:
-    report = told(ra3_judge("humaneval", "--references", "--json", "--limit", 3))
+    report = report_of(ra3_judge("humaneval", "--references", "--json", "--limit", 3))
     assert [s["task_id"] for s in report["samples"]] == ["HumanEval/0", "HumanEval/1", "HumanEval/2"]
 
 

@@ -16,18 +16,18 @@ TRACE = parse_trace("# expert's\nx = (1,\n  2)\ny = 3\n", id="a")
 OTHER = parse_trace("z = 1\n", id="b")
 
 
-def asked(tmp_path: Path, *lines: object) -> Ntp:
+def settings_for(tmp_path: Path, *lines: object) -> Ntp:
     path = tmp_path / "comments.jsonl"
     path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
     return Ntp(comments="file", comments_path=str(path))
 
 
 def test_a_files_comments_go_to_the_lines_of_their_trace(tmp_path: Path) -> None:
-    told = [" a pair", None, " three"]
-    found = find_comments(asked(tmp_path, {"trace": "a", "comments": told, "lines": []}), [TRACE, OTHER])
-    assert found.of(TRACE) == tuple(told)
-    assert found.of(OTHER) == (None,)
-    assert found.account() == "nothing"
+    texts = [" a pair", None, " three"]
+    comments = find_comments(settings_for(tmp_path, {"trace": "a", "comments": texts, "lines": []}), [TRACE, OTHER])
+    assert comments.of(TRACE) == tuple(texts)
+    assert comments.of(OTHER) == (None,)
+    assert comments.account() == "nothing"
 
 
 def test_what_a_file_cannot_be_used_for_is_counted_and_named(tmp_path: Path) -> None:
@@ -39,15 +39,15 @@ def test_what_a_file_cannot_be_used_for_is_counted_and_named(tmp_path: Path) -> 
         {"trace": "a", "comments": [" two\nlines", None, None]},
         {"trace": "a", "comments": [None]},
     ]
-    found = find_comments(asked(tmp_path, *bad, {"trace": "b", "comments": [" one"]}), [TRACE, OTHER])
-    assert found.by_trace == {"b": (" one",)}
-    assert found.skipped == {
+    comments = find_comments(settings_for(tmp_path, *bad, {"trace": "b", "comments": [" one"]}), [TRACE, OTHER])
+    assert comments.by_trace == {"b": (" one",)}
+    assert comments.skipped == {
         "bad JSON line": 1,
         "not of a trace in use": 1,
         "no `comments` that is a list of texts and nulls": 1,
         "does not fit its trace": 3,
     }
-    assert "comments.jsonl:4" in found.account()
+    assert "comments.jsonl:4" in comments.account()
 
 
 def test_the_experts_own_comments_need_no_file() -> None:
@@ -61,4 +61,4 @@ def test_a_file_that_is_not_there_or_fits_nothing_is_one_line(tmp_path: Path) ->
     with pytest.raises(UsageFault, match=r"nowhere\.jsonl: cannot be read"):
         find_comments(Ntp(comments="file", comments_path=str(tmp_path / "nowhere.jsonl")), [TRACE])
     with pytest.raises(UsageFault, match=r"no comments for any trace.*1 not of a trace in use"):
-        find_comments(asked(tmp_path, {"trace": "c", "comments": []}), [TRACE])
+        find_comments(settings_for(tmp_path, {"trace": "c", "comments": []}), [TRACE])

@@ -112,12 +112,12 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
 
 def test_the_order_depends_on_the_seed_and_the_files_and_a_limit_takes_its_beginning(tmp_path: Path) -> None:
     files = {f"m{i}": function(f"f{i}", f"g{i}") for i in range(12)}
-    here = folder(tmp_path / "here", **files)
-    there = folder(tmp_path / "there", **dict(reversed(files.items())))
-    ids = [trace.id for trace in load(here).traces]
-    assert [trace.id for trace in load(there).traces] == ids
-    assert [trace.id for trace in load(here, limit=5).traces] == ids[:5]
-    other = [trace.id for trace in load(here, seed=1).traces]
+    root = folder(tmp_path / "here", **files)
+    reversed_root = folder(tmp_path / "there", **dict(reversed(files.items())))
+    ids = [trace.id for trace in load(root).traces]
+    assert [trace.id for trace in load(reversed_root).traces] == ids
+    assert [trace.id for trace in load(root, limit=5).traces] == ids[:5]
+    other = [trace.id for trace in load(root, seed=1).traces]
     assert other != ids
     assert sorted(other) == sorted(ids)
 
@@ -149,8 +149,8 @@ def test_jsonl_takes_code_text_or_content_with_or_without_a_prompt(tmp_path: Pat
         {"text": "a = 1\r\nb = g(a)\r\nc = b\r\n"},
         {"content": "    a = 3\n    b = h(a)\n    return b", "prompt": "def f():\n    '''Doc.'''\n"},
     )
-    told = {trace.id: (trace.prompt, len(trace.lines)) for trace in load(path, "jsonl").traces}
-    assert told == {"a.jsonl:1": ("", 3), "a.jsonl:2": ("", 3), "a.jsonl:3": ("def f():\n    '''Doc.'''", 3)}
+    traces = {trace.id: (trace.prompt, len(trace.lines)) for trace in load(path, "jsonl").traces}
+    assert traces == {"a.jsonl:1": ("", 3), "a.jsonl:2": ("", 3), "a.jsonl:3": ("def f():\n    '''Doc.'''", 3)}
 
 
 def test_code_may_leave_the_block_that_its_prompt_opened(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_mbpp_gives_its_train_split_after_a_docstring_of_the_task(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "told"),
+    ("kind", "name", "message"),
     [
         ("folder", "missing", "no such folder"),
         ("jsonl", "missing.jsonl", "no such JSONL file"),
@@ -203,10 +203,10 @@ def test_mbpp_gives_its_train_split_after_a_docstring_of_the_task(tmp_path: Path
         ("jsonl", "cut.jsonl.gz", "cannot be read"),
     ],
 )
-def test_a_corpus_with_nothing_to_use_is_one_clear_line(tmp_path: Path, kind: Any, name: str, told: str) -> None:
+def test_a_corpus_with_nothing_to_use_is_one_clear_line(tmp_path: Path, kind: Any, name: str, message: str) -> None:
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "cut.jsonl.gz").write_bytes(b"\x1f\x8b\x08\x00\x00")
-    with pytest.raises(CorpusError, match=told) as caught:
+    with pytest.raises(CorpusError, match=message) as caught:
         load(tmp_path / name, kind)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)

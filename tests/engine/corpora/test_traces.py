@@ -266,9 +266,9 @@ def test_the_comparison_of_trees_sees_a_difference() -> None:
 def test_every_file_of_the_standard_library_makes_the_round_trip(capsys: pytest.CaptureFixture[str]) -> None:
     paths = standard_library()
     with ProcessPoolExecutor(max_workers=2) as pool:
-        told = dict(zip(paths, pool.map(examine, paths, chunksize=16), strict=True))
-    refused = {path.name: reason for path, (reason, _) in told.items() if reason != "ok"}
-    lines = sum(lines for _, lines in told.values())
+        outcomes = dict(zip(paths, pool.map(examine, paths, chunksize=16), strict=True))
+    refused = {path.name: reason for path, (reason, _) in outcomes.items() if reason != "ok"}
+    lines = sum(lines for _, lines in outcomes.values())
     with capsys.disabled():
         sys.stderr.write(
             f"\n{len(paths) - len(refused)} files, {lines} lines; Python refuses {len(refused)}: {refused}\n"

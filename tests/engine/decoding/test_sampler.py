@@ -84,9 +84,9 @@ class TestGenerate:
         assert ours.ids == theirs[0, len(prompt) :].tolist()
 
     def test_on_done_names_each_completion_once(self, policy: Policy) -> None:
-        told: dict[int, Completion] = {}
-        completions = sample(policy, 3, on_done=told.__setitem__)
-        assert [told[i] for i in range(len(completions))] == completions
+        by_index: dict[int, Completion] = {}
+        completions = sample(policy, 3, on_done=by_index.__setitem__)
+        assert [by_index[i] for i in range(len(completions))] == completions
 
     def test_an_empty_prompt_is_refused(self, policy: Policy) -> None:
         with pytest.raises(ValueError, match="prompt 1 is empty"):
@@ -384,9 +384,9 @@ class TestSharing:
         pairs = list(zip(trace.lines, trace.gates, strict=True))
         last = max(i for i, gate in enumerate(trace.gates) if gate)
         probes = sum(len(gate) - 1 - common(gate[:-1], line) for line, gate in pairs if gate)
-        held = len(trace.prompt) + sum(map(len, trace.lines[:last]))
+        bare = len(trace.prompt) + sum(map(len, trace.lines[:last]))
         assert any(gate and common(gate[:-1], line) for line, gate in pairs)
-        assert sum(fed) == held + probes + common(trace.gates[last][:-1], trace.lines[last])
+        assert sum(fed) == bare + probes + common(trace.gates[last][:-1], trace.lines[last])
 
     def test_a_copied_beginning_gives_the_same_completion(self, policy: Policy) -> None:
         first, second = prompts()[0], prompts()[1]
@@ -407,19 +407,19 @@ class TestSharing:
     def test_random_interleavings_of_feeds_and_drops_score_as_alone(self, policy: Policy) -> None:
         def row(seed: int) -> Row[list[float]]:
             choose = random.Random(seed)
-            held, told = list(prompts()[seed % 3]), list[float]()
-            feed, drop = held, 0
+            ids, logprobs = list(prompts()[seed % 3]), list[float]()
+            feed, drop = ids, 0
             for _ in range(8):
                 text = [choose.randrange(1, policy.vocab_size) for _ in range(choose.randrange(2, 12))]
                 answer: Answer = yield Turn([*feed, *text[:-1]], drop, score=text)
-                told += [answer.logprob, slow_gate(policy, held, text)]
-                held = held + text[:-1]
+                logprobs += [answer.logprob, slow_gate(policy, ids, text)]
+                ids = ids + text[:-1]
                 drop, feed = choose.randrange(len(text)), [choose.randrange(1, policy.vocab_size)]
-                held = held[: len(held) - drop] + feed
-            return told
+                ids = ids[: len(ids) - drop] + feed
+            return logprobs
 
-        for told in self.run(policy, [row(seed) for seed in range(9)], batch_size=4):
-            assert told[::2] == pytest.approx(told[1::2], abs=5e-4)
+        for logprobs in self.run(policy, [row(seed) for seed in range(9)], batch_size=4):
+            assert logprobs[::2] == pytest.approx(logprobs[1::2], abs=5e-4)
 
 
 def _count_fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -438,8 +438,8 @@ class TestEncodeTrace:
     def test_chunks_by_themselves_are_the_tokens_of_the_text(self, policy: Policy) -> None:
         for trace in traces():
             assert chunk_mismatches(policy, trace) == 0
-            told = encode_trace(policy, trace, "implied")
-            ids = [token for chunk in (told.prompt, *told.lines) for token in chunk]
+            encoded_trace = encode_trace(policy, trace, "implied")
+            ids = [token for chunk in (encoded_trace.prompt, *encoded_trace.lines) for token in chunk]
             assert ids == [*policy.bos, *policy.encode(trace.text)]
 
     def test_mismatches_are_counted_where_a_tokenizer_merges_over_a_newline(self) -> None:
@@ -448,14 +448,14 @@ class TestEncodeTrace:
         assert chunk_mismatches(merging, trace) == 4  # type: ignore[arg-type]
 
     def test_gates_stand_where_a_latent_may(self, policy: Policy) -> None:
-        for trace, told in zip(traces(), encoded(), strict=True):
-            assert [gate is not None for gate in told.gates] == [line.may_think for line in trace.lines]
+        for trace, encoded_trace in zip(traces(), encoded(), strict=True):
+            assert [gate is not None for gate in encoded_trace.gates] == [line.may_think for line in trace.lines]
 
     def test_every_action_of_a_trace_without_prompt_begins_with_a_newline(self, policy: Policy) -> None:
-        told = encode_trace(policy, parse_trace("x = 1\ny = 2\n", id="t"), "implied")
-        assert told.prompt == list(policy.bos)
+        encoded_trace = encode_trace(policy, parse_trace("x = 1\ny = 2\n", id="t"), "implied")
+        assert encoded_trace.prompt == list(policy.bos)
         newline = policy.supports[Support.NEWLINE]
-        assert all(newline[chunk[0]] for chunk in [*told.lines, *filter(None, told.gates)])
+        assert all(newline[chunk[0]] for chunk in [*encoded_trace.lines, *filter(None, encoded_trace.gates)])
 
 
 class _Characters:

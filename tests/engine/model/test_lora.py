@@ -152,14 +152,14 @@ def result(recipe: Recipe, home: Path, *deaths: Dies) -> tuple[str, dict[str, ob
             execute(home, [run], death)
     (outcome,) = execute(home, [run], Silent())
     assert outcome.status == "done", outcome.error
-    found = places.newest(home / run / "checkpoints")
-    assert found is not None
+    checkpoint = places.newest(home / run / "checkpoints")
+    assert checkpoint is not None
     reader = Reader(home)
     keys = [row["key"] for row in reader.rows("SELECT DISTINCT key FROM metrics WHERE run = ?", [run])]
     timed = ("seconds/", "memory/")
     metrics: dict[str, object] = {key: reader.series(run, key) for key in keys if not key.startswith(timed)}
     reader.close()
-    return checkpoints.open_policy(recipe, found[0], "cpu").fingerprint(), metrics
+    return checkpoints.open_policy(recipe, checkpoint[0], "cpu").fingerprint(), metrics
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import EnvironmentFault
 from engine.processes.lifeline import Hub, Peer, Spoke
 
-HERE = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 class Pair:
@@ -21,21 +21,21 @@ class Pair:
     def __init__(self) -> None:
         self.lost: queue.Queue[tuple[Peer, str | None]] = queue.Queue()
         self.first_lost = threading.Event()
-        self.hub = Hub(HERE, "secret")
-        self.spoke = Spoke(HERE, self.hub.port, "secret", 1, self.first_lost.set)
+        self.hub = Hub(LOOPBACK, "secret")
+        self.spoke = Spoke(LOOPBACK, self.hub.port, "secret", 1, self.first_lost.set)
         self.hub.accept(1, 30, lambda: None)
         self.hub.watch(lambda peer, why: self.lost.put((peer, why)))
 
     def drop_spoke(self) -> None:
         """As the kernel does for a process that dies."""
-        self.spoke._line.connection.shutdown(socket.SHUT_RDWR)
+        self.spoke._channel.connection.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    made = Pair()
-    yield made
-    made.drop_spoke()
+    pair = Pair()
+    yield pair
+    pair.drop_spoke()
 
 
 def test_the_end_of_a_process_is_noticed(pair: Pair) -> None:
@@ -45,7 +45,7 @@ def test_the_end_of_a_process_is_noticed(pair: Pair) -> None:
 
 
 def test_last_words_are_told(pair: Pair) -> None:
-    pair.spoke.say_failed("ValueError: no")
+    pair.spoke.send_failure("ValueError: no")
     peer, why = pair.lost.get(timeout=30)
     assert (peer.rank, why) == (1, "ValueError: no")
 
@@ -58,14 +58,14 @@ def test_one_who_takes_leave_is_not_missed(pair: Pair) -> None:
 
 
 def test_the_end_of_the_first_is_noticed(pair: Pair) -> None:
-    for line in pair.hub._lines.values():
-        line.connection.shutdown(socket.SHUT_RDWR)
+    for channel in pair.hub._channels.values():
+        channel.connection.shutdown(socket.SHUT_RDWR)
     assert pair.first_lost.wait(30)
 
 
 def test_a_stop_is_heard(pair: Pair) -> None:
     heard = pair.spoke
-    pair.hub.say_stop("run1")
+    pair.hub.send_stop("run1")
     pair.hub.close()  # the words before it have been heard when the line has ended
     heard._watcher.join(30)
     assert heard.to_stop == {"run1"}
@@ -73,8 +73,8 @@ def test_a_stop_is_heard(pair: Pair) -> None:
 
 
 def test_a_stranger_is_not_let_in() -> None:
-    hub = Hub(HERE, "secret")
-    stranger = Spoke(HERE, hub.port, "guess", 1, lambda: None)
+    hub = Hub(LOOPBACK, "secret")
+    stranger = Spoke(LOOPBACK, hub.port, "guess", 1, lambda: None)
     with pytest.raises(EnvironmentFault, match="only 1 of 2"):
         hub.accept(1, 0.1, lambda: None)
     assert not stranger.to_stop

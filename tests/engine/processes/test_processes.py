@@ -98,8 +98,8 @@ def metrics(home: Path, run: str) -> dict[tuple[str, int], float]:
 
 def rows(home: Path, run: str, columns: str, table: str) -> list[tuple[object, ...]]:
     with closing(Reader(home)) as reader:
-        found = reader.rows(f"SELECT {columns} FROM {table} WHERE run = ? ORDER BY id", [run])
-    return [tuple(row.values()) for row in found]
+        dicts = reader.rows(f"SELECT {columns} FROM {table} WHERE run = ? ORDER BY id", [run])
+    return [tuple(row.values()) for row in dicts]
 
 
 MACHINE = ("seconds/", "memory/", "cost/flops")
@@ -123,18 +123,18 @@ def test_draws_are_those_of_one_process_in_its_order(kind: str, both: Runs) -> N
         ("step, phase, round, trace, rollout, text", "traces"),
         ("step, phase, position, suite, task, sample, text, verdict", "samples"),
     ]:
-        told = rows(both.home, both.together[kind], columns, table)
-        assert told == rows(both.home, both.alone[SAME_AS[kind]], columns, table)
-        assert len(set(told)) == len(told)
+        drawn = rows(both.home, both.together[kind], columns, table)
+        assert drawn == rows(both.home, both.alone[SAME_AS[kind]], columns, table)
+        assert len(set(drawn)) == len(drawn)
 
 
 @pytest.mark.parametrize("kind", SAME_AS)
 def test_the_weights_are_those_of_one_process_to_rounding(kind: str, both: Runs) -> None:
     models = []
     for run in (both.alone[SAME_AS[kind]], both.together[kind]):
-        found = newest(both.home / run / "checkpoints")
-        assert found is not None
-        models.append(AutoModelForCausalLM.from_pretrained(found[0]))
+        checkpoint = newest(both.home / run / "checkpoints")
+        assert checkpoint is not None
+        models.append(AutoModelForCausalLM.from_pretrained(checkpoint[0]))
     for one, two in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=2e-5)
 
@@ -220,11 +220,11 @@ def test_nothing_is_left_running(ended: Ended) -> None:
 
 
 def test_one_process_goes_on_where_two_were_broken_off(ended: Ended, tmp_path: Path) -> None:
-    found = newest(ended.home / ended.broken / "checkpoints")
-    assert found is not None
-    stop = StopsAt("ntp", found[1].step + 3)
+    checkpoint = newest(ended.home / ended.broken / "checkpoints")
+    assert checkpoint is not None
+    stop = StopsAt("ntp", checkpoint[1].step + 3)
     execute(ended.home, [ended.broken], stop, processes=1)
     whole = planned(tmp_path, "ntp", LONG)
     execute(tmp_path / "home", [whole], stop)
     assert metrics(ended.home, ended.broken) == pytest.approx(metrics(tmp_path / "home", whole), rel=1e-3, abs=1e-5)
-    assert max(step for _, step in metrics(ended.home, ended.broken)) > found[1].step
+    assert max(step for _, step in metrics(ended.home, ended.broken)) > checkpoint[1].step

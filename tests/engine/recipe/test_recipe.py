@@ -124,11 +124,11 @@ def test_an_arm_without_stages_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_override_takes_the_type_of_its_key(override: str, key: tuple[str, ...], value: object) -> None:
-    found: object = load_recipe("smoke", [override])
+    resolved: object = load_recipe("smoke", [override])
     for part in key:
-        found = getattr(found, part)
-    assert found == value
-    assert type(found) is type(value)
+        resolved = getattr(resolved, part)
+    assert resolved == value
+    assert type(resolved) is type(value)
 
 
 def test_none_takes_an_optional_value_back() -> None:

@@ -28,15 +28,15 @@ def sized(more: str = "") -> tuple[Footprint, Recipe]:
     return footprint(tiny_policy().model.config, recipe), recipe
 
 
-def really_kept(rows: int, tokens: int, rank: int | None) -> int:
+def really_saved(rows: int, tokens: int, rank: int | None) -> int:
     """Bytes of all that a real forward pass keeps, weights left out."""
     policy = tiny_policy().clone()
     if rank:
         policy.adapter = Adapter.on(policy.model, Lora(rank=rank), 0)
-    held: list[Tensor] = []
+    saved: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:
-        held.append(tensor)
+        saved.append(tensor)
         return tensor
 
     ids = torch.zeros(rows, tokens, dtype=torch.long)
@@ -45,29 +45,29 @@ def really_kept(rows: int, tokens: int, rank: int | None) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         policy.hidden(ids, positions, mask)
     own = {weight.data_ptr() for weight in policy.model.parameters()}
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in saved}
     return sum(size for address, size in storages.items() if address not in own)
 
 
 @pytest.mark.parametrize(("rows", "tokens", "rank"), [(1, 16, None), (2, 48, None), (1, 32, 2)])
 def test_what_a_pass_keeps_is_counted_on_tensors_without_memory(rows: int, tokens: int, rank: int | None) -> None:
-    found, _ = sized(f"lora.rank = {rank}\n" if rank else "")
-    assert found.kept(rows, tokens) == pytest.approx(really_kept(rows, tokens, rank), rel=0.05 if rank else 0)
+    model, _ = sized(f"lora.rank = {rank}\n" if rank else "")
+    assert model.activations(rows, tokens) == pytest.approx(really_saved(rows, tokens, rank), rel=0.05 if rank else 0)
 
 
 def test_weights_and_cache_are_those_of_the_model() -> None:
-    found, _ = sized()
+    model, _ = sized()
     config = tiny_policy().model.config
-    assert found.weights == found.trained == 4 * tiny_policy().n_parameters
-    assert found.cache == 2 * 4 * config.num_hidden_layers * config.num_key_value_heads * 16
-    assert (found.vocabulary, found.width) == (tiny_policy().vocab_size, 64)
+    assert model.weights == model.trained == 4 * tiny_policy().n_parameters
+    assert model.cache == 2 * 4 * config.num_hidden_layers * config.num_key_value_heads * 16
+    assert (model.vocabulary, model.width) == (tiny_policy().vocab_size, 64)
 
 
 def test_checkpointing_and_adapters_make_it_less_where_they_do() -> None:
     plain, recipe = sized()
     recomputed, _ = sized("compute.gradient_checkpointing = true\n")
     adapted, small = sized("lora.rank = 2\n")
-    assert recomputed.kept(1, 64) < 0.7 * plain.kept(1, 64)
+    assert recomputed.activations(1, 64) < 0.7 * plain.activations(1, 64)
     assert adapted.trained < 0.2 * plain.trained
     of = {need.stage: need.parts for need in needs(plain, recipe)}
     less = {need.stage: need.parts for need in needs(adapted, small)}
@@ -90,8 +90,8 @@ def test_a_person_is_told_what_is_needed_and_warned_where_it_does_not_fit(
 ) -> None:
     monkeypatch.setattr(estimate, "available_memory", lambda: free)
     _, recipe = sized()
-    told = tell(tiny_policy().model.config, recipe, torch.device("cpu"))
-    assert told[0] == level
-    assert "GB at its peak" in told[1]
-    assert ("it will not fit" in told[1]) == (level == "warning")
-    assert "\n" not in told[1]
+    actual, message = tell(tiny_policy().model.config, recipe, torch.device("cpu"))
+    assert actual == level
+    assert "GB at its peak" in message
+    assert ("it will not fit" in message) == (level == "warning")
+    assert "\n" not in message

@@ -68,8 +68,8 @@ def test_a_fork_has_its_parents_records_until_it_begins_and_goes_its_own_way_fro
 ) -> None:
     step = step_of(home, parent, "ra3", ended=False)
     run = forked(home, find_origin(home, f"{parent}@{step}"), "ra3.mstep.optimiser.learning_rate=0.01")
-    told, whole = records(home, run)["metrics"], records(home, parent)["metrics"]
-    assert told == {key: early for key, row in whole.items() if (early := [p for p in row if p[0] <= step])}
+    inherited, whole = records(home, run)["metrics"], records(home, parent)["metrics"]
+    assert inherited == {key: early for key, row in whole.items() if (early := [p for p in row if p[0] <= step])}
     execute(home, [run], Silent())
     rates = dict(records(home, run)["metrics"]["learning_rate"])
     assert {rate for at, rate in rates.items() if at <= step} == {1e-3}
@@ -161,8 +161,8 @@ def test_a_run_with_nothing_left_to_do_needs_more_stages(home: Path, parent: str
 def test_a_fork_begins_with_the_knobs_of_its_step(home: Path, parent: str, taken: int, penalty: float) -> None:
     with Writer(home, parent) as writer:
         request(home, parent, "set", "ada", "ra3.penalty", 0.3)
-        (asked,) = writer.requests()
-        writer.take(asked["id"], taken)
+        (change,) = writer.requests()
+        writer.take(change["id"], taken)
         origin = find_origin(home, f"{parent}@1")
         writer.void_changes("ra3.penalty", 0)
     assert origin.recipe.ra3.penalty == penalty

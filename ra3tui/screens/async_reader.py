@@ -19,7 +19,7 @@ class Unreadable(Exception):
     """The store cannot be read now; the message is one line for a person."""
 
 
-class Shelf:
+class AsyncReader:
     """Reads the store of ``home`` outside of the event loop, one read at a time."""
 
     def __init__(self, home: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from engine.store.writer import Writer
 
 
-class Bystander(Writer):
+class NullWriter(Writer):
     """Counts the run's steps, as every writer does, and lets all else pass."""
 
     def __init__(self, run: str) -> None:
