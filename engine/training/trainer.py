@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TypedDict
 
 import torch
 from accelerate import Accelerator
@@ -18,9 +19,9 @@ from engine.model.packing import Batch, Target, Tree, collate
 from engine.model.policy import Policy
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
-from engine.training.memory import enable_recomputing, recomputing
+from engine.training.memory import MemoryGuard, enable_recomputing, narrower, recomputing
 from engine.training.scoring import micro_batches
-from engine.training.weights import Replica, Shards
+from engine.training.weights import OptimiserState, Replica, Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,14 @@ def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: C
     return loss, clipped
 
 
+class TrainerState(TypedDict):
+    """What a resumed trainer needs beside the weights."""
+
+    adam: OptimiserState
+    updates: int
+    """How many it has taken."""
+
+
 class Trainer:
     """Updates a policy with AdamW on packed trees. Several ranks share the micro-batches of an update."""
 
@@ -75,14 +84,14 @@ class Trainer:
         self,
         policy: Policy,
         optimiser: Optimiser,
-        compute: Compute,
+        memory: MemoryGuard,
         accelerator: Accelerator,
         ranks: Ranks | None = None,
     ) -> None:
+        compute = memory.compute
         self.optimiser = optimiser
         """Settings of the coming updates; its rates may be changed between two of them."""
-        self.compute = compute
-        """How trees are packed; may be changed between updates."""
+        self._memory = memory
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
         self._updates = 0
@@ -103,12 +112,20 @@ class Trainer:
     def update(self, trees: Sequence[Tree], clip: Clip | None = None) -> Update:
         """*Collective.* Take one step on the mean loss over all targets of ``trees``, which all ranks are given.
 
-        A gradient that is not finite leaves weights and optimiser as they are, and the result says so.
+        It is taken in smaller batches where memory runs out. A gradient that is not finite leaves weights and optimiser
+        as they are, and the result says so.
+
+        Raises:
+            EnvironmentFault: memory runs out with the smallest batches.
         """
+        longest = max(len(tree.ids) for tree in trees)
+        return self._memory.run(partial(self._update, trees, clip), partial(narrower, least=longest))
+
+    def _update(self, trees: Sequence[Tree], clip: Clip | None, compute: Compute) -> Update:
         rate = self._set_learning_rate()
         self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
         total = sum(len(tree.targets) for tree in trees)
-        batches = micro_batches(trees, self.compute)
+        batches = micro_batches(trees, compute)
         self._weights.take()
         with recomputing(self._weights.model), self._compiled():
             mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
@@ -124,11 +141,11 @@ class Trainer:
             tokens=sum(len(tree.ids) for tree in trees),
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """*Collective.* What a resumed trainer needs beside the weights; it counts on the first rank alone."""
+    def state_dict(self) -> TrainerState:
+        """*Collective.* It counts on the first rank alone."""
         return {"adam": self._weights.whole(self._adam.state_dict()), "updates": self._updates}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: TrainerState) -> None:
         """Go on from ``state_dict``."""
         self._adam.load_state_dict(self._weights.part(state["adam"]))
         self._updates = state["updates"]

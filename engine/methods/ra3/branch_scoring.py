@@ -17,7 +17,7 @@ from engine.model.encoding import EncodedTrace
 from engine.model.events import Branch, branch, trunk
 from engine.model.packing import Piece, Target, Tree
 from engine.model.policy import Policy
-from engine.recipe.recipe import Recipe
+from engine.recipe.sections import Compute, Ra3
 from engine.training.scoring import score
 
 
@@ -57,13 +57,12 @@ def _bare(encoded: EncodedTrace) -> Trunk:
 
 
 def score_branches(
-    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], settings: Recipe
+    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
 ) -> Group:
     """Log-likelihoods of the lines, bare and behind each branch's latent alone, the charges and the returns."""
-    ra3 = settings.ra3
     reach = ra3.horizon or len(encoded.lines)
-    trunks = plant_branches(encoded, rollouts, ra3.max_latent_tokens, reach, settings.compute.row_tokens)
-    bare, told, ahead = _score(scorer, trunks, settings)
+    trunks = plant_branches(encoded, rollouts, ra3.max_latent_tokens, reach, compute.row_tokens)
+    bare, told, ahead = _score(scorer, trunks, ra3, compute)
     charges_GT = np.array(
         [
             charges(rollout, [told[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
@@ -81,14 +80,16 @@ def score_branches(
 ByBranch = dict[tuple[int, int], list[float]]
 
 
-def _score(scorer: Policy, trunks: Sequence[Trunk], settings: Recipe) -> tuple[list[float], ByBranch, ByBranch]:
+def _score(
+    scorer: Policy, trunks: Sequence[Trunk], ra3: Ra3, compute: Compute
+) -> tuple[list[float], ByBranch, ByBranch]:
     """l_t of the bare lines; of each branch the log-probabilities of its comment's events, and l of its lines."""
     trunks[0].tree.targets = _targets(trunks[0].lines)
     for here in trunks:
         for events in here.branches.values():
             here.tree.targets += _targets([events.comment, *events.lines])
-    rows = [iter(row) for row in score(scorer, [here.tree for here in trunks], settings.compute)]
-    how = settings.ra3.line_logp
+    rows = [iter(row) for row in score(scorer, [here.tree for here in trunks], compute)]
+    how = ra3.line_logp
     bare = [line_logprob(_take(rows[0], line), how) for line in trunks[0].lines]
     told: ByBranch = {}
     ahead: ByBranch = {}
@@ -107,10 +108,10 @@ def _take(row: Iterator[float], event: tuple[Piece, ...]) -> list[float]:
     return [next(row) for _ in event]
 
 
-def branch_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Tree]:
+def branch_gradient(group: Group, ra3: Ra3, compute: Compute, *, clipped: bool) -> list[Tree]:
     """The trees of one group's update of q: the trunk is computed once, its gradient flows from all branches."""
     rollouts, advantages = group.rollouts, group.advantages
-    trunks = plant_branches(group.encoded, rollouts, settings.ra3.max_latent_tokens, 0, settings.compute.row_tokens)
+    trunks = plant_branches(group.encoded, rollouts, ra3.max_latent_tokens, 0, compute.row_tokens)
     for here in trunks:
         for (g, t), events in here.branches.items():
             here.tree.targets += decision(events, rollouts[g], t, float(advantages[g, t]), clipped=clipped)

@@ -14,22 +14,21 @@ from engine.model.encoding import EncodedTrace
 from engine.model.events import Comments, LineEvents, grow, trunk
 from engine.model.packing import Target, Tree
 from engine.model.policy import Policy
-from engine.recipe.recipe import Recipe
+from engine.recipe.sections import Compute, Ra3
 from engine.training.scoring import score
 
 
 def score_group(
-    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], settings: Recipe
+    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
 ) -> Group:
     """Log-likelihoods of the lines, bare and under each rollout's latents, and the charges."""
-    ra3 = settings.ra3
     annotations: list[Comments] = [[None] * len(encoded.lines), *(rollout.comments for rollout in rollouts)]
-    planted = plant(encoded, annotations, ra3.max_latent_tokens, settings.compute.row_tokens)
+    planted = plant(encoded, annotations, ra3.max_latent_tokens, compute.row_tokens)
     for tree, events in planted:
         tree.targets += [Target((piece,), "line") for event in events for piece in event.line]
         tree.targets += [Target((piece,), "comment") for event in events for piece in event.comment]
     trees = list({id(tree): tree for tree, _ in planted}.values())
-    values = {id(tree): iter(row) for tree, row in zip(trees, score(scorer, trees, settings.compute), strict=True)}
+    values = {id(tree): iter(row) for tree, row in zip(trees, score(scorer, trees, compute), strict=True)}
     lines, charged = [], []
     for (tree, events), rollout in zip(planted, [None, *rollouts], strict=True):
         row = values[id(tree)]
@@ -57,17 +56,16 @@ def plant(
     return planted
 
 
-def policy_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Tree]:
+def policy_gradient(group: Group, ra3: Ra3, compute: Compute, *, clipped: bool) -> list[Tree]:
     """The trees of one group's update of q."""
-    ra3 = settings.ra3
     comments = [rollout.comments for rollout in group.rollouts]
-    planted = plant(group.encoded, comments, ra3.max_latent_tokens, settings.compute.row_tokens)
+    planted = plant(group.encoded, comments, ra3.max_latent_tokens, compute.row_tokens)
     for (tree, events), rollout, advantages_T in zip(planted, group.rollouts, group.advantages, strict=True):
         tree.targets += decision_targets(events, rollout, advantages_T, clipped=clipped)
     return list({id(tree): tree for tree, _ in planted}.values())
 
 
-def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], settings: Recipe) -> list[Floats]:
+def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], ra3: Ra3, compute: Compute) -> list[Floats]:
     """[T] l_t of each trace, without latents."""
     trees, lengths = [], []
     for encoded in traces:
@@ -76,8 +74,8 @@ def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], settings: Reci
         tree.targets = [Target((piece,), "line") for line in lines for piece in line]
         trees.append(tree)
         lengths.append(list(map(len, lines)))
-    rows = map(iter, score(policy, trees, settings.compute))
-    how = settings.ra3.line_logp
+    rows = map(iter, score(policy, trees, compute))
+    how = ra3.line_logp
     return [
         np.array([line_logprob(list(islice(row, length)), how) for length in told])
         for row, told in zip(rows, lengths, strict=True)
