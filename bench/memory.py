@@ -24,6 +24,7 @@ from engine.recipe.recipe import Recipe
 from engine.runs import estimate
 from engine.runs.checkpoints import open_policy
 from engine.runs.footprint import footprint
+from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer
 
 CASES = {
@@ -49,7 +50,7 @@ def measure(overrides: list[str]) -> tuple[float, float]:
     before = psutil.Process().memory_info().rss
     policy = open_policy(recipe, None, "cpu")
     accelerator = Accelerator(cpu=True, mixed_precision=recipe.compute.mixed_precision)
-    trainer = Trainer(policy, recipe.ntp.optimiser, recipe.compute, accelerator)
+    trainer = Trainer(policy, recipe.ntp.optimiser, MemoryGuard(recipe.compute), accelerator)
     for _ in range(2):  # the moments are there from the first on
         trainer.update([row(recipe), row(recipe)])
     taken = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

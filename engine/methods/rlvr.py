@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.decoding.sampler import StopReason
-from engine.methods.evaluation import Sample, Sampling, draw_and_judge, record_problems, record_samples
+from engine.methods.sampling import Sample, Sampling, draw, judge, record_problems, record_samples
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Rlvr
-from engine.runs.context import Context, State, shuffled
+from engine.runs.context import Context
+from engine.runs.seeds import shuffled
+from engine.runs.stage import Stage, TrainingState
 from engine.suites.loading import load_suite
 from engine.suites.problem import Problem
 from engine.training.trainer import Clip, Trainer, Update
@@ -90,42 +92,45 @@ def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped
     return [trie.build() for trie in tries if trie.n_targets]
 
 
-def run(context: Context, state: State | None) -> None:
+def run(context: Context, state: TrainingState | None) -> None:
     """The stage ``rlvr``."""
     settings = context.recipe.rlvr
     suite = load_suite(settings.suite)
-    record_problems(context, suite)
+    record_problems(context.writer, suite)
     trainer = context.trainer(context.policy, settings.optimiser)
-    begin = 0
-    if state:
-        trainer.load_state_dict(state["trainer"])
-        begin = state["update"]
-    context.phase("rlvr", done=begin)
+    begin = state.restore(trainer) if state else 0
+    context.display.phase("rlvr", context.position, done=begin)
     for number in range(begin + 1, settings.updates + 1):
         trainer.optimiser = context.recipe.rlvr.optimiser
         groups = list(_draw_groups(context, suite.problems, number))
         update = _improve(context, trainer, groups)
         metrics = measure(groups) | ({"rlvr/loss": update.loss} if update else {})
 
-        def written(number: int = number) -> State:
-            return {"trainer": trainer.state_dict(), "update": number}
+        def state_now(number: int = number) -> TrainingState:
+            return TrainingState(trainer.state_dict(), number)
 
-        context.finish_update(update, metrics, written)
-        context.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
+        context.finish_update(update, metrics, state_now)
+        context.display.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
+
+
+RLVR = Stage("rlvr", run, TrainingState.read)
 
 
 def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> Iterator[SampleGroup]:
     """The groups of update ``number``; one whose rewards are all equal is replaced a few times by another problem's."""
     settings = context.recipe.rlvr
     sampling = Sampling(settings.group_size, settings.max_new_tokens, settings.temperature)
-    order = shuffled(len(problems), context.seed("problems", number))
+    order = shuffled(len(problems), context.seeds("problems", number))
     wanted = settings.problems_per_update
     for attempt in range(settings.max_resamples + 1):
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
         last = attempt == settings.max_resamples
-        for samples in draw_and_judge(context, chosen, sampling, partial(context.seed, "rlvr", number, attempt)):
+        seed = partial(context.seeds, "rlvr", number, attempt)
+        completions = draw(context.resources, context.policy, chosen, sampling, seed, context.display.tell)
+        for samples in judge(context.resources, context.sandbox, chosen, completions):
             group = form_group(samples, settings)
-            record_samples(context, samples, "rlvr", context.step + 1, group.advantages.tolist())
+            advantages = group.advantages.tolist()
+            record_samples(context.writer, context.position, samples, "rlvr", context.step + 1, advantages)
             if group.teaches or last:
                 wanted -= 1
                 yield group
@@ -135,17 +140,14 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> 
 
 def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) -> Update | None:
     """Take one update's passes over its samples; None where no group has anything to teach."""
-    settings = context.recipe.rlvr
-    clipped = settings.epochs > 1
-    row_tokens = context.recipe.compute.row_tokens
+    settings, row_tokens = context.recipe.rlvr, context.memory.compute.row_tokens
+    clip = Clip(settings.clip_low, settings.clip_high) if settings.epochs > 1 else None
     teaching = [group for group in groups if group.teaches]
-    tries = [trie for g in teaching for trie in sample_tries(context.policy, g, row_tokens, clipped=clipped)]
+    tries = [t for g in teaching for t in sample_tries(context.policy, g, row_tokens, clipped=clip is not None)]
     if not tries:
         return None
-    update = None
-    for _ in range(settings.epochs):
-        update = context.update(trainer, tries, Clip(settings.clip_low, settings.clip_high) if clipped else None)
-    return update
+    with context.ledger.clock("train"):
+        return [trainer.update(tries, clip) for _ in range(settings.epochs)][-1]
 
 
 def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:

@@ -146,7 +146,7 @@ class Policy:
         Args:
             input_ids: int64 [B, W].
             position_ids: int64 [B, W], each token's place in its own sequence.
-            mask: bool [B, 1, W, L], True where a query may attend to a key; packing, padding and trees are all told
+            mask: bool [B, 1, W, L], True where a query may attend to a key; packing, padding and branches are all told
                 by it alone. A query that may attend to nothing gives NaN: let padding attend to itself.
             cache: a transformers cache that holds the L - W earlier keys; None when L = W.
         """

@@ -26,10 +26,13 @@ from engine.runs.places import ASKED, PARTIAL, Place, saved
 if TYPE_CHECKING:
     from engine.model.lora import Adapter
 
+StateDict = dict[str, Any]
+"""What ``stage.pt`` holds: tensors and plain values, which a stage reads into a state of its own type."""
+
 AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def save(folder: Path, policy: Policy, place: Place, state: dict[str, Any] | None, *, asked: bool = False) -> Path:
+def save(folder: Path, policy: Policy, place: Place, state: StateDict | None, *, asked: bool = False) -> Path:
     """Write a checkpoint; returns its folder. What it replaces is removed only once it is whole on disk.
 
     Args:
@@ -130,12 +133,12 @@ def new_adapter(model: Any, recipe: Recipe) -> Adapter:
     return Adapter.on(model, recipe.lora, recipe.seed)
 
 
-def load_state(checkpoint: Path) -> dict[str, Any] | None:
+def load_state(checkpoint: Path) -> StateDict | None:
     """The stage's state in a checkpoint; None where its stage had ended."""
     path = checkpoint / "stage.pt"
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from engine.processes.ranks import Ranks
 from engine.recipe.keys import RecipeError, value_at
 from engine.recipe.recipe import Recipe
+from engine.runs.clock import Clock
 from engine.runs.knobs import Request, asked_value, check_live
 from engine.runs.progress import Listener
 from engine.store.writer import Writer
@@ -22,17 +23,24 @@ POLL_SECONDS = 0.5
 ACTIONS = ("stop", "pause", "unpause", "checkpoint", "set")
 
 
+class Stopped(Exception):
+    """A person asked the run to stop; it was written down and can be resumed."""
+
+
 class Control:
     """The requests to one run. What was changed in an earlier session takes hold again where it did then.
 
     Of several ranks the first reads them, and all do what it says.
     """
 
-    def __init__(self, writer: Writer, listener: Listener, interrupted: Callable[[], bool], ranks: Ranks) -> None:
+    def __init__(
+        self, writer: Writer, listener: Listener, interrupted: Callable[[], bool], ranks: Ranks, clock: Clock
+    ) -> None:
         self._writer = writer
         self._listener = listener
         self._interrupted = interrupted
         self._ranks = ranks
+        self._clock = clock
         self._ahead = ranks.from_first(writer.changes)
         self._waiting: list[Request] = []
         self._looked = -POLL_SECONDS
@@ -47,21 +55,29 @@ class Control:
             self._ranks.ask_to_stop()
         return self._stopping
 
-    def attend(self, write_down: Callable[[bool], None]) -> float:
-        """*Collective.* Do what may be done within an update too: write a checkpoint, wait while paused.
+    def attend(self, write_down: Callable[[bool], None]) -> None:
+        """*Collective.* Do what may be done within an update too: write a checkpoint, wait while paused, or stop.
 
-        ``write_down(asked)`` writes a checkpoint. Returns the seconds waited.
+        ``write_down(asked)`` writes a checkpoint. The run's clock stands still during a pause.
+
+        Raises:
+            Stopped: somebody asked the run to end, through whichever rank.
         """
-        if not self._heed(write_down) or self._ranks.any(self.should_stop()):
-            return 0.0
-        write_down(False)
+        if self._heed(write_down) and not self._ranks.any(self.should_stop()):
+            write_down(False)
+            self._wait(write_down)
+        if self._ranks.any(self.should_stop()):
+            raise Stopped
+
+    def _wait(self, write_down: Callable[[bool], None]) -> None:
+        """Until the pause is over, or the run is to end."""
         begin = time.monotonic()
         self._show("paused", f"paused; `ra3 unpause {self._writer.run}` goes on")
         while self._heed(write_down) and not self._ranks.any(self.should_stop()):
             time.sleep(POLL_SECONDS)
         self._paused = False
         self._show("running", "goes on")
-        return time.monotonic() - begin
+        self._clock.leave_out(time.monotonic() - begin)
 
     def settle(self, recipe: Recipe, step: int) -> Recipe:
         """*Collective.* ``recipe`` as it holds behind update ``step``: changed as it was then, and as is asked now."""
@@ -82,30 +98,30 @@ class Control:
 
     def _heed(self, write_down: Callable[[bool], None]) -> bool:
         """Write a checkpoint where it was asked for; is the run to be paused?"""
-        asked, paused = self._ranks.from_first(self._checkpoint_and_pause_asked)
-        if asked:
+        checkpoint, pause = self._ranks.from_first(self._checkpoint_and_pause_asked)
+        if checkpoint:
             write_down(True)
-        return paused
+        return pause
 
     def _checkpoint_and_pause_asked(self) -> tuple[bool, bool]:
         self._look()
-        asked = bool(self._take("checkpoint"))
+        checkpoint = bool(self._take("checkpoint"))
         for request in self._take("pause", "unpause"):
             self._paused = request["action"] == "pause"
-        return asked, self._paused
+        return checkpoint, self._paused
 
     def _settings_asked(self) -> list[Request]:
         self._look()
-        asked = [request for request in self._waiting if request["action"] == "set"]
-        self._waiting = [request for request in self._waiting if request not in asked]
-        return asked
+        settings = [request for request in self._waiting if request["action"] == "set"]
+        self._waiting = [request for request in self._waiting if request not in settings]
+        return settings
 
     def _change(self, recipe: Recipe, request: Request, again: str) -> Recipe:
         key = request["key"]
         changed = recipe.with_values({key: asked_value(request)})
-        told = f"{again}{key}: {value_at(recipe, key):g} to {value_at(changed, key):g}, set by {request['who']}"
-        self._writer.event("control", told)
-        self._listener.event(self._writer.run, "info", told)
+        message = f"{again}{key}: {value_at(recipe, key):g} to {value_at(changed, key):g}, set by {request['who']}"
+        self._writer.event("control", message)
+        self._listener.event(self._writer.run, "info", message)
         return changed
 
     def _look(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import resource
 import sys
 from dataclasses import dataclass, field
@@ -37,8 +38,19 @@ class Costs:
     def metrics(self) -> dict[str, float]:
         """By the names they have in the store."""
         counts = {name: float(getattr(self, name)) for name in ("tokens_trained", "tokens_generated", "flops")}
-        told = {f"cost/{name}": value for name, value in counts.items()} | {"memory/peak_mb": self.peak_mb}
-        return told | {f"seconds/{work}": spent for work, spent in self.seconds.items()}
+        work = {f"seconds/{kind}": spent for kind, spent in self.seconds.items()}
+        return {f"cost/{name}": value for name, value in counts.items()} | {"memory/peak_mb": self.peak_mb} | work
+
+    def columns(self) -> dict[str, Any]:
+        """By the columns of the store's table ``stages``."""
+        return {
+            "seconds": self.wall,
+            "tokens_trained": self.tokens_trained,
+            "tokens_generated": self.tokens_generated,
+            "flops": float(self.flops),
+            "peak_mb": self.peak_mb,
+            "work": json.dumps(self.seconds),
+        }
 
 
 def flops(weights: int, layers: int, width: int, tokens: int, attended: int) -> int:

@@ -42,46 +42,60 @@ def narrower(compute: Compute, least: int = 16) -> Compute | None:
 
 
 def fewer_sequences(compute: Compute) -> Compute | None:
-    """Half the sequences decoded side by side, then shorter trunks."""
+    """Half the sequences decoded side by side, then fewer tokens a row."""
     if compute.decode_batch > 1:
         return compute.model_copy(update={"decode_batch": compute.decode_batch // 2})
     return narrower(compute)
 
 
-def within_memory(
-    work: Callable[[Compute], ResultT], compute: Compute, squeeze: Squeeze, tell: Callable[[Compute, str], None]
-) -> ResultT:
-    """What ``work`` gives with ``compute``, or with smaller batches where memory runs out.
+class MemoryGuard:
+    """The batches that work is done in: halved where memory runs out, and kept so for all that is done after."""
 
-    Args:
-        work: is begun anew after each failure, so it must leave nothing half done.
-        compute: the batches to try first.
-        squeeze: the next smaller ones.
-        tell: is given the smaller batches and words on what changed, before they are tried.
+    def __init__(self, compute: Compute, tell: Callable[[str], None] | None = None, *, fixed: bool = False) -> None:
+        """Begin with the batches of ``compute``.
 
-    Raises:
-        EnvironmentFault: memory runs out with the smallest batches.
-    """
-    while True:
-        try:
-            return work(compute)
-        except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
-                raise
-            why = _asked(error)
-        # Out here the error is gone, and with it the frames that hold what was computed so far.
-        smaller = squeeze(compute)
-        if smaller is None:
-            raise EnvironmentFault(f"memory ran out ({why}) with {_batches(compute)}, too little to halve; {ADVICE}")
-        _let_go()
-        tell(smaller, f"memory ran out ({why}): {_changes(compute, smaller)}")
-        compute = smaller
+        Args:
+            compute: the batches to try first.
+            tell: is given words on what changed, before the smaller batches are tried.
+            fixed: never make them smaller, as one of several ranks must not: all cut their shares from the same
+                batches.
+        """
+        self.compute = compute
+        """The batches as they are now."""
+        self._tell = tell
+        self._fixed = fixed
+
+    def run(self, work: Callable[[Compute], ResultT], squeeze: Squeeze = narrower) -> ResultT:
+        """What ``work`` gives with the present batches, or with those that ``squeeze`` makes of them.
+
+        ``work`` is begun anew after each failure, so it must leave nothing half done.
+
+        Raises:
+            EnvironmentFault: memory runs out with the smallest batches, or with fixed ones.
+        """
+        while True:
+            try:
+                return work(self.compute)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+                shortage = _shortage(error)
+            # Out here the error is gone, and with it the frames that hold what was computed so far.
+            smaller = None if self._fixed else squeeze(self.compute)
+            if smaller is None:
+                raise EnvironmentFault(
+                    f"memory ran out ({shortage}) with {_batches(self.compute)}, too little to halve; {ADVICE}"
+                )
+            _let_go()
+            before, self.compute = self.compute, smaller
+            if self._tell is not None:
+                self._tell(f"memory ran out ({shortage}): {_changes(before, smaller)}")
 
 
-def _asked(error: Exception) -> str:
+def _shortage(error: Exception) -> str:
     """What was one too much, in a few words: allocators tell far more."""
-    asked = re.search(r"tried to allocate ([\d.]+ (?:bytes|[KMGT]iB))", str(error), re.IGNORECASE)
-    return f"{asked[1]} more were not to be had" if asked else (str(error).splitlines() or ["no more was to be had"])[0]
+    size = re.search(r"tried to allocate ([\d.]+ (?:bytes|[KMGT]iB))", str(error), re.IGNORECASE)
+    return f"{size[1]} more were not to be had" if size else (str(error).splitlines() or ["no more was to be had"])[0]
 
 
 def _batches(compute: Compute) -> str:

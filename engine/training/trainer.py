@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import TypedDict
 
 import torch
 from accelerate import Accelerator
@@ -20,8 +21,9 @@ from engine.model.recomputing import enable_recomputing
 from engine.model.tries import Batch, Trie, collate
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import MemoryGuard, narrower
 from engine.training.scoring import micro_batches
-from engine.training.weights import Replica, Shards
+from engine.training.weights import OptimiserState, Replica, Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,14 @@ def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: C
     return loss, clipped
 
 
+class TrainerState(TypedDict):
+    """What a resumed trainer needs beside the weights."""
+
+    adam: OptimiserState
+    updates: int
+    """How many it has taken."""
+
+
 class Trainer:
     """Updates a policy with AdamW on packed tries. Several ranks share the micro-batches of an update."""
 
@@ -76,14 +86,14 @@ class Trainer:
         self,
         policy: Policy,
         optimiser: Optimiser,
-        compute: Compute,
+        memory: MemoryGuard,
         accelerator: Accelerator,
         ranks: Ranks | None = None,
     ) -> None:
+        compute = memory.compute
         self.optimiser = optimiser
         """Settings of the coming updates; its rates may be changed between two of them."""
-        self.compute = compute
-        """How tries are packed; may be changed between updates."""
+        self._memory = memory
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
         self._updates = 0
@@ -104,14 +114,22 @@ class Trainer:
     def update(self, tries: Sequence[Trie], clip: Clip | None = None) -> Update:
         """*Collective.* Take one step on the mean loss over all targets of ``tries``, which all ranks are given.
 
-        A gradient that is not finite leaves weights and optimiser as they are, and the result says so.
+        It is taken in smaller batches where memory runs out. A gradient that is not finite leaves weights and optimiser
+        as they are, and the result says so.
+
+        Raises:
+            EnvironmentFault: memory runs out with the smallest batches.
         """
+        longest = max(map(len, tries))
+        return self._memory.run(partial(self._update, tries, clip), partial(narrower, least=longest))
+
+    def _update(self, tries: Sequence[Trie], clip: Clip | None, compute: Compute) -> Update:
         rate = self._set_learning_rate()
         self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
         total = sum(len(trie.targets) for trie in tries)
-        batches = [[[tries[i] for i in row] for row in rows] for rows in micro_batches(tries, self.compute)]
+        batches = [[[tries[i] for i in row] for row in rows] for rows in micro_batches(tries, compute)]
         self._weights.take()
-        recompute = self.compute.gradient_checkpointing
+        recompute = compute.gradient_checkpointing
         with training(self._weights.model, recompute=recompute, compiled=self._compiled):
             mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
@@ -126,11 +144,11 @@ class Trainer:
             tokens=sum(map(len, tries)),
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """*Collective.* What a resumed trainer needs beside the weights; it counts on the first rank alone."""
+    def state_dict(self) -> TrainerState:
+        """*Collective.* It counts on the first rank alone."""
         return {"adam": self._weights.whole(self._adam.state_dict()), "updates": self._updates}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: TrainerState) -> None:
         """Go on from ``state_dict``."""
         self._adam.load_state_dict(self._weights.part(state["adam"]))
         self._updates = state["updates"]

@@ -73,7 +73,9 @@ def test_what_the_no_think_reference_says_of_a_line_cancels_in_the_advantage() -
 
 def test_bare_lines_are_scored_as_by_the_models_own_forward_pass(tmp_path: Path) -> None:
     newline = tiny_policy().supports[Support.NEWLINE]
-    for trace, told in zip(encoded(), bare_logprobs(tiny_policy(), encoded(), small_recipe(tmp_path)), strict=True):
+    recipe = small_recipe(tmp_path)
+    rows = bare_logprobs(tiny_policy(), encoded(), recipe.ra3, recipe.compute)
+    for trace, told in zip(encoded(), rows, strict=True):
         before = list(trace.prompt)
         for line, logprob in zip(trace.lines, told, strict=True):
             logits = slow_logits(tiny_policy(), before + line)[len(before) - 1 :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -10,35 +11,34 @@ from engine.methods.ra3.lexicon import lexicon
 from engine.methods.ra3.measures import measure, record
 from engine.methods.ra3.posterior import effective_share, keep_lines, keep_trace, log_weights, ranked, resampler
 from engine.methods.ra3.rewards import Group
-from engine.methods.ra3.rollouts import Actors, roll_out
+from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.ra3.scoring import score_group
-from engine.runs.context import Context, shuffled
-
-Chosen = list[tuple[int, list[list[int] | None]]]
-"""Annotated traces for the M-step: index of the trace, its comments; a trace may come several times."""
+from engine.methods.ra3.states import Chosen
+from engine.runs.context import Context
+from engine.runs.seeds import shuffled
 
 
 def choose(context: Context, actors: Actors, round_: int) -> Chosen:
     """Annotate the M-step's traces, and record what was kept."""
     settings = context.recipe.ra3
-    indices = list(islice(shuffled(len(context.traces), context.seed("annotate", round_)), settings.mstep.traces))
-    context.phase("annotate", round_, f"annotate {round_ + 1}/{settings.rounds}")
+    indices = list(islice(shuffled(len(context.traces), context.seeds("annotate", round_)), settings.mstep.traces))
+    context.display.phase("annotate", context.position, round_, title=f"annotate {round_ + 1}/{settings.rounds}")
     chosen: Chosen = []
     groups: list[Group] = []
     shares: list[float] = []
     resamples = settings.estep.method == "smc"
     keep = _resampled if resamples else _drawn
     count = settings.group_size if resamples or settings.mstep.select == "best" else settings.mstep.samples
-    size = max(1, context.recipe.compute.decode_batch // count) * context.ranks.size
+    size = max(1, context.memory.compute.decode_batch // count) * context.ranks.size
     for i in range(0, len(indices), size):
         part = indices[i : i + size]
         kept = keep(context, actors, part, count, round_, shares)
-        record(context, kept, round_, "mstep")
+        record(context.writer, kept, settings, context.policy.decode, round_, "mstep")
         groups += kept
         chosen += [(i, rollout.comments) for i, group in zip(part, kept, strict=True) for rollout in group.rollouts]
-        context.tell(i + len(part), len(indices), "traces")
-    found = measure(groups, settings, "annotate") | lexicon(groups, context.policy.decode, "annotate")
-    context.writer.metrics(found | ({"annotate/effective_share": float(np.mean(shares))} if shares else {}))
+        context.display.tell(i + len(part), len(indices), "traces")
+    metrics = measure(groups, settings, "annotate") | lexicon(groups, context.policy.decode, "annotate")
+    context.writer.metrics(metrics | ({"annotate/effective_share": float(np.mean(shares))} if shares else {}))
     return chosen
 
 
@@ -47,9 +47,8 @@ def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_
 
     Always by trajectories, whatever the E-step's mode: what is imitated is a text whose latents see each other.
     """
-    explore = context.recipe.ra3.mstep.explore
-    groups = roll_out(context, actors, context.traces, part, count, explore, ("annotate", round_), "trajectory")
     settings = context.recipe.ra3.mstep
+    groups = _rolled_out(context, actors, part, LatentSampling(count, settings.explore, "trajectory"), round_)
     return [group.keep_best(settings.samples) if settings.select == "best" else group for group in groups]
 
 
@@ -62,7 +61,7 @@ def _resampled(
     """
     settings = context.recipe.ra3
     mode = settings.estep.mode
-    groups = roll_out(context, actors, context.traces, part, count, settings.estep.explore, ("annotate", round_), mode)
+    groups = _rolled_out(context, actors, part, LatentSampling(count, settings.estep.explore, mode), round_)
     kept = []
     for index, group in zip(part, groups, strict=True):
         worth = group.returns if mode == "branch" else group.rewards
@@ -72,8 +71,16 @@ def _resampled(
         shares += [effective_share(column) for column in competing]
         draws = settings.mstep.select == "sample"
         keep = keep_lines if mode == "branch" else keep_trace
-        draw = resampler(np.random.default_rng(context.seed("resample", round_, index)))
+        draw = resampler(np.random.default_rng(context.seeds("resample", round_, index)))
         picks = [draw if draws else ranked(place) for place in range(settings.mstep.samples)]
         rollouts = [keep(group, weights if draws else worth, pick) for pick in picks]
-        kept.append(score_group(actors.scorer, group.trace, group.encoded, rollouts, context.recipe))
+        scored = partial(score_group, actors.scorer, group.trace, group.encoded, rollouts, settings)
+        kept.append(context.memory.run(scored))
     return kept
+
+
+def _rolled_out(
+    context: Context, actors: Actors, part: list[int], sampling: LatentSampling, round_: int
+) -> list[Group]:
+    seed = partial(context.seeds, "annotate", round_)
+    return roll_out(context.resources, context.recipe.ra3, actors, context.traces, part, sampling, seed)

@@ -18,7 +18,7 @@ from engine.model.encoding import EncodedTrace
 from engine.model.events import LatentEvents, add_bare, add_latent
 from engine.model.policy import Policy
 from engine.model.tries import Events, Trie, TrieBuilder
-from engine.recipe.recipe import Recipe
+from engine.recipe.sections import Compute, Ra3
 from engine.training.scoring import score
 
 
@@ -54,13 +54,12 @@ def place_branches(
 
 
 def score_branches(
-    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], settings: Recipe
+    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
 ) -> Group:
     """Log-likelihoods of the lines, bare and behind each branch's latent alone, the charges and the returns."""
-    ra3 = settings.ra3
     reach = ra3.horizon or len(encoded.lines)
-    tries = place_branches(encoded, rollouts, ra3.max_latent_tokens, reach, settings.compute.row_tokens)
-    bare, comments, ahead = _score(scorer, tries, settings)
+    tries = place_branches(encoded, rollouts, ra3.max_latent_tokens, reach, compute.row_tokens)
+    bare, comments, ahead = _score(scorer, tries, ra3, compute)
     charges_GT = np.array(
         [
             charges(rollout, [comments[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
@@ -76,16 +75,16 @@ def score_branches(
 
 
 def _score(
-    scorer: Policy, tries: Sequence[BranchTrie], settings: Recipe
+    scorer: Policy, tries: Sequence[BranchTrie], ra3: Ra3, compute: Compute
 ) -> tuple[list[float], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], list[float]]]:
     """l_t of the bare lines; of each branch the log-probabilities of its comment's events, and l of its lines."""
     bare_at = _ask(tries[0], tries[0].lines)
     comments_at = [{key: part.trie.ask(b.comment, "comment") for key, b in part.branches.items()} for part in tries]
     lines_at = [{key: _ask(part, b.lines) for key, b in part.branches.items()} for part in tries]
-    scores = score(scorer, [part.trie.build() for part in tries], settings.compute)
+    scores = score(scorer, [part.trie.build() for part in tries], compute)
 
     def lines(values: NDArray[np.float64], places: Sequence[slice]) -> list[float]:
-        return [line_logprob(values[at], settings.ra3.line_logp) for at in places]
+        return [line_logprob(values[at], ra3.line_logp) for at in places]
 
     comments = {key: values[at] for values, part in zip(scores, comments_at, strict=True) for key, at in part.items()}
     ahead = {key: lines(values, at) for values, part in zip(scores, lines_at, strict=True) for key, at in part.items()}
@@ -96,10 +95,10 @@ def _ask(part: BranchTrie, lines: Sequence[Events]) -> list[slice]:
     return [part.trie.ask(line, "line") for line in lines]
 
 
-def branch_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Trie]:
+def branch_gradient(group: Group, ra3: Ra3, compute: Compute, *, clipped: bool) -> list[Trie]:
     """The tries of one group's update of q: the gradient flows from all branches through the bare trace."""
     rollouts, advantages = group.rollouts, group.advantages
-    tries = place_branches(group.encoded, rollouts, settings.ra3.max_latent_tokens, 0, settings.compute.row_tokens)
+    tries = place_branches(group.encoded, rollouts, ra3.max_latent_tokens, 0, compute.row_tokens)
     for part in tries:
         for (g, t), events in part.branches.items():
             ask_decision(part.trie, events, rollouts[g], t, float(advantages[g, t]), clipped=clipped)

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from engine.methods.ntp import train
-from engine.methods.ra3.annotation import Chosen, choose
+from engine.methods.heldout import measure_held_out
+from engine.methods.imitation import train
+from engine.methods.ra3.annotation import choose
 from engine.methods.ra3.estep import expectation
-from engine.methods.ra3.heldout import measure_held_out, measure_latents
+from engine.methods.ra3.heldout import measure_latents
 from engine.methods.ra3.rollouts import Actors
+from engine.methods.ra3.states import Chosen, EmState, EstepState, MstepState, read
 from engine.model.events import annotated_trie
-from engine.runs.context import Context, State
+from engine.runs.context import Context
+from engine.runs.stage import Stage, TrainingState
 
 
-def run(context: Context, state: State | None) -> None:
+def run(context: Context, state: EmState | None) -> None:
     """The stage ``ra3``: EM rounds of E-step and M-step, after which the policy is the last M-step's.
 
     Without an M-step (``ra3.mstep.tokens = 0``) the policy is the last E-step's q.
     """
     if state is None:
         _measure(context, 0)
-    first = state["round"] if state else 0
-    for round_ in range(first, context.recipe.ra3.rounds):
-        if context.recipe.ra3.mstep.tokens == 0:
-            q = expectation(context, round_, state).q
-            context.policy.load_state_dict(q.state_dict())
-        elif state is None or state["phase"] == "estep":
-            chosen = _find_latents(context, round_, state)
-            maximisation(context, round_, chosen, None)
-        else:
-            maximisation(context, round_, state["chosen"], state)
+    for round_ in range(state.round if state else 0, context.recipe.ra3.rounds):
+        _round(context, round_, state)
         state = None
         _measure(context, round_ + 1)
+
+
+RA3 = Stage("ra3", run, read)
+
+
+def _round(context: Context, round_: int, state: EmState | None) -> None:
+    if isinstance(state, MstepState):
+        maximisation(context, round_, state.chosen, state.training)
+    elif context.recipe.ra3.mstep.tokens == 0:
+        q = expectation(context, round_, state).q
+        context.policy.load_state_dict(q.state_dict())
+    else:
+        maximisation(context, round_, _find_latents(context, round_, state), None)
 
 
 def _measure(context: Context, rounds: int) -> None:
@@ -38,7 +46,7 @@ def _measure(context: Context, rounds: int) -> None:
     measure_latents(context, rounds)
 
 
-def _find_latents(context: Context, round_: int, state: State | None) -> Chosen:
+def _find_latents(context: Context, round_: int, state: EstepState | None) -> Chosen:
     """The E-step: annotated traces from the posterior, by a q that learns it or by reweighting the policy's own."""
     if context.recipe.ra3.estep.method == "smc":
         policy = context.policy.frozen()
@@ -46,13 +54,13 @@ def _find_latents(context: Context, round_: int, state: State | None) -> Chosen:
     return choose(context, expectation(context, round_, state), round_)
 
 
-def maximisation(context: Context, round_: int, chosen: Chosen, state: State | None) -> None:
+def maximisation(context: Context, round_: int, chosen: Chosen, state: TrainingState | None) -> None:
     """The M-step: next-token prediction on the annotated traces, comments and code alike."""
-    begin = state["update"] if state else 0
-    context.phase("mstep", round_, f"M-step {round_ + 1}/{context.recipe.ra3.rounds}", done=begin)
+    title = f"M-step {round_ + 1}/{context.recipe.ra3.rounds}"
+    context.display.phase("mstep", context.position, round_, title=title, done=state.update if state else 0)
     tries = [annotated_trie(context.traces[index][1], comments) for index, comments in chosen]
 
-    def place() -> State:
-        return {"phase": "mstep", "round": round_, "chosen": chosen}
+    def stage_state(training: TrainingState) -> MstepState:
+        return MstepState(round_, training, chosen)
 
-    train(context, tries, lambda: context.recipe.ra3.mstep, "mstep", state, place)
+    train(context, tries, lambda: context.recipe.ra3.mstep, "mstep", state, stage_state)

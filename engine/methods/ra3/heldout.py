@@ -1,26 +1,16 @@
-"""What the policy makes of code it was not trained on, with latents and without."""
+"""What the policy makes, by latents of its own, of code it was not trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from engine.methods.ra3.rewards import Floats, Group
-from engine.methods.ra3.rollouts import Actors, roll_out
-from engine.model.events import bare_trie
+from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.recipe.sections import Ra3
 from engine.runs.context import Context
-
-
-def measure_held_out(context: Context) -> None:
-    """*Collective.* Record ``held_out/loss``, nats a token of held-out lines without latents, and its perplexity."""
-    if not context.held_out:
-        return
-    with context.measuring():
-        scores = context.score(context.policy, [bare_trie(encoded) for _, encoded in context.held_out])
-    loss = -float(np.mean(np.concatenate(scores)))
-    context.writer.metrics({"held_out/loss": loss, "held_out/perplexity": float(np.exp(loss))})
 
 
 def measure_latents(context: Context, *done: object) -> None:
@@ -33,17 +23,11 @@ def measure_latents(context: Context, *done: object) -> None:
         return
     policy = context.policy.frozen()
     actors = Actors(policy, policy, policy)
-    with context.measuring():
-        groups = roll_out(
-            context,
-            actors,
-            context.held_out,
-            range(len(context.held_out)),
-            settings.held_out_rollouts,
-            settings.mstep.explore,
-            ("held out", *done),
-            "trajectory",
-        )
+    sampling = LatentSampling(settings.held_out_rollouts, settings.mstep.explore, "trajectory")
+    seed = partial(context.seeds, "held out", *done)
+    indices = range(len(context.held_out))
+    with context.ledger.measuring():
+        groups = roll_out(context.resources, settings, actors, context.held_out, indices, sampling, seed)
     context.writer.metrics(perplexities(groups, settings))
 
 
@@ -57,14 +41,14 @@ def perplexities(groups: Sequence[Group], settings: Ra3) -> dict[str, float]:
     """
     tokens = sum(sum(map(len, group.encoded.lines)) for group in groups)
     totals = [_totals(group, group.line_logprobs, settings) for group in groups]
-    told = {
+    nats = {
         "bare": [_totals(group, group.bare_logprobs, settings) for group in groups],
         "latents": [np.logaddexp.reduce(total_G) - np.log(len(total_G)) for total_G in totals],
         "mean": [total_G.mean() for total_G in totals],
         "best": [total_G.max() for total_G in totals],
     }
-    found = {f"held_out/perplexity_{name}": float(np.exp(-np.sum(values) / tokens)) for name, values in told.items()}
-    return found | {"held_out/think_rate": float(np.mean(np.concatenate([group.think.ravel() for group in groups])))}
+    metrics = {f"held_out/perplexity_{name}": float(np.exp(-np.sum(values) / tokens)) for name, values in nats.items()}
+    return metrics | {"held_out/think_rate": float(np.mean(np.concatenate([group.think.ravel() for group in groups])))}
 
 
 def _totals(group: Group, logprobs: Floats, settings: Ra3) -> Floats:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from engine.corpora.traces import Annotated
-from engine.decoding.latents import Gate, Rollout
+from engine.decoding.latents import Gate
 from engine.methods.ra3.rewards import Floats, Group
 from engine.recipe.sections import Ra3
-from engine.runs.context import Context
+from engine.store.writer import Writer
 
 
 def measure(groups: Sequence[Group], settings: Ra3, prefix: str = "estep") -> dict[str, float]:
@@ -66,16 +66,22 @@ def _segments(groups: Sequence[Group], gamma: float, prefix: str) -> dict[str, f
     }
 
 
-def record(context: Context, groups: Sequence[Group], round_: int, phase: str) -> None:
+def record(
+    writer: Writer,
+    groups: Sequence[Group],
+    settings: Ra3,
+    decode: Callable[[Sequence[int]], str],
+    round_: int,
+    phase: str,
+) -> None:
     """Write annotated traces to the store, line by line, as drawn for the coming update."""
-    settings = context.recipe.ra3
     for group in groups:
         for g, rollout in enumerate(group.rollouts):
-            latents = _latents(context, rollout)
+            latents = tuple(None if ids is None else decode(ids) for ids in rollout.comments)
             text = Annotated(group.trace, latents, mode=settings.latent_indent).text
             rewards = group.rewards[g]
             row = {
-                "step": context.step + 1,
+                "step": writer.step + 1,
                 "phase": phase,
                 "round": round_,
                 "trace": group.trace.id,
@@ -88,11 +94,7 @@ def record(context: Context, groups: Sequence[Group], round_: int, phase: str) -
                 "bound": float(rewards.sum()),
                 "bare": float(group.bare_logprobs.sum()),
             }
-            context.writer.trace(row, list(_line_rows(group, g, latents)))
-
-
-def _latents(context: Context, rollout: Rollout) -> tuple[str | None, ...]:
-    return tuple(None if ids is None else context.policy.decode(ids) for ids in rollout.comments)
+            writer.trace(row, list(_line_rows(group, g, latents)))
 
 
 def _line_rows(group: Group, g: int, latents: Sequence[str | None]) -> Iterator[dict[str, object]]:

@@ -1,13 +1,12 @@
-"""Rollouts of q, scored: the two model passes of an E-step, and the trees of its update."""
+"""Rollouts of q, scored: the two model passes of an E-step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from engine.corpora.traces import Trace
 from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.latents import Rollout, annotate
 from engine.methods.ra3.branch_scoring import score_branches
@@ -15,8 +14,9 @@ from engine.methods.ra3.rewards import Group
 from engine.methods.ra3.scoring import bare_logprobs, score_group
 from engine.model.encoding import EncodedTrace
 from engine.model.policy import Policy
-from engine.recipe.recipe import Recipe
-from engine.runs.context import Context
+from engine.recipe.sections import Compute, Ra3
+from engine.runs.context import Resources
+from engine.runs.corpus import TracePairs
 from engine.training.memory import fewer_sequences
 
 
@@ -29,70 +29,89 @@ class Actors(NamedTuple):
     """Who tells the lines without latents: the scorer, or the running mean of a q that is its own scorer."""
 
 
+@dataclass(frozen=True, slots=True)
+class LatentSampling:
+    """How latents are drawn."""
+
+    rollouts: int
+    """G, of each trace."""
+    explore: float
+    """How much of the gate they are drawn by is the prior ``ra3.estep.explore_prior``."""
+    mode: Literal["trajectory", "branch"]
+    """Does a latent see those before it, or the bare trace alone?"""
+
+
 def roll_out(
-    context: Context,
+    resources: Resources,
+    settings: Ra3,
     actors: Actors,
-    traces: Sequence[tuple[Trace, EncodedTrace]],
+    traces: TracePairs,
     indices: Sequence[int],
-    group_size: int,
-    explore: float,
-    label: Sequence[object],
-    mode: Literal["trajectory", "branch"],
+    sampling: LatentSampling,
+    seed: Callable[[int, int], int],
 ) -> list[Group]:
-    """*Collective.* Annotate those of ``traces`` at ``indices``, ``group_size`` times each, and score them.
+    """*Collective.* Annotate those of ``traces`` at ``indices``, and score the annotations; a group a trace.
 
-    Each rank does so for its share of the traces. Seeds follow the trace, so that the draws are the same on any rank.
+    Each rank does so for its share of the traces. ``seed`` follows from a trace's index and a rollout's number, so that
+    the draws are the same on any rank.
     """
-    mine = context.ranks.share(indices)
+    mine = resources.ranks.share(indices)
     pairs = [traces[index] for index in mine]
-    seeds = [context.seed(*label, index, g) for index in mine for g in range(group_size)]
-    asked = [encoded for _, encoded in pairs for _ in range(group_size)]
-    with context.clock("sample"):
-        rollouts = _draw(context, actors.q, asked, seeds, explore, mode)
-    context.attend()
-    groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
-    scored = score_branches if mode == "branch" else score_group
-    with context.clock("score"):
-        told = [
-            context.within_memory(partial(scored, actors.scorer, trace, encoded, group))
-            for (trace, encoded), group in zip(pairs, groups, strict=True)
-        ]
-        if actors.reference is not actors.scorer:
-            told = _beside(actors.reference, told, context.recipe)
-    everyone = context.ranks.gather(told)
-    context.costs.tokens_generated += sum(r.tokens_generated for group in everyone for r in group.rollouts)
-    return everyone
-
-
-def _beside(reference: Policy, groups: Sequence[Group], settings: Recipe) -> list[Group]:
-    """The same groups, their lines without latents as told by ``reference``."""
-    bare = bare_logprobs(reference, [group.encoded for group in groups], settings)
-    return [replace(group, bare_logprobs=told) for group, told in zip(groups, bare, strict=True)]
+    count = sampling.rollouts
+    repeated = [encoded for _, encoded in pairs for _ in range(count)]
+    seeds = [seed(index, g) for index in mine for g in range(count)]
+    with resources.ledger.clock("sample"):
+        rollouts = _draw(resources, settings, actors.q, repeated, seeds, sampling)
+    resources.attend()
+    drawn = [rollouts[i : i + count] for i in range(0, len(rollouts), count)]
+    with resources.ledger.clock("score"):
+        scored = _score(resources, settings, actors, pairs, drawn, sampling.mode)
+    groups = resources.ranks.gather(scored)
+    resources.ledger.costs.tokens_generated += sum(r.tokens_generated for group in groups for r in group.rollouts)
+    return groups
 
 
 def _draw(
-    context: Context,
+    resources: Resources,
+    settings: Ra3,
     q: Policy,
     traces: Sequence[EncodedTrace],
     seeds: Sequence[int],
-    explore: float,
-    mode: Literal["trajectory", "branch"],
+    sampling: LatentSampling,
 ) -> list[Rollout]:
-    ra3 = context.recipe.ra3
     knobs: dict[str, Any] = {
-        "max_latent_tokens": ra3.max_latent_tokens,
-        "explore": explore,
-        "explore_prior": ra3.estep.explore_prior,
-        "gate_temperature": ra3.estep.gate_temperature,
-        "comment_temperature": ra3.estep.temperature,
-        "should_stop": context.should_stop,
+        "max_latent_tokens": settings.max_latent_tokens,
+        "explore": sampling.explore,
+        "explore_prior": settings.estep.explore_prior,
+        "gate_temperature": settings.estep.gate_temperature,
+        "comment_temperature": settings.estep.temperature,
+        "should_stop": resources.should_stop,
     }
 
-    def drawn(settings: Recipe) -> list[Rollout]:
-        compute = settings.compute
-        if mode == "branch":
-            knobs["row_tokens"] = compute.row_tokens
-            return annotate_branches(q, traces, seeds, batch_size=compute.decode_batch, **knobs)
-        return annotate(q, traces, seeds, batch_size=compute.decode_batch, **knobs)
+    def drawn(compute: Compute) -> list[Rollout]:
+        size = compute.decode_batch
+        if sampling.mode == "branch":
+            return annotate_branches(q, traces, seeds, batch_size=size, row_tokens=compute.row_tokens, **knobs)
+        return annotate(q, traces, seeds, batch_size=size, **knobs)
 
-    return context.within_memory(drawn, fewer_sequences)
+    return resources.memory.run(drawn, fewer_sequences)
+
+
+def _score(
+    resources: Resources,
+    settings: Ra3,
+    actors: Actors,
+    pairs: TracePairs,
+    drawn: Sequence[list[Rollout]],
+    mode: Literal["trajectory", "branch"],
+) -> list[Group]:
+    scored = score_branches if mode == "branch" else score_group
+    groups = [
+        resources.memory.run(partial(scored, actors.scorer, trace, encoded, rollouts, settings))
+        for (trace, encoded), rollouts in zip(pairs, drawn, strict=True)
+    ]
+    if actors.reference is actors.scorer:
+        return groups
+    traces = [encoded for _, encoded in pairs]
+    rows = resources.memory.run(partial(bare_logprobs, actors.reference, traces, settings))
+    return [replace(group, bare_logprobs=row) for group, row in zip(groups, rows, strict=True)]

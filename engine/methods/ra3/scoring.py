@@ -17,21 +17,20 @@ from engine.model.encoding import EncodedTrace
 from engine.model.events import Comments, LineEvents, add_annotated, add_bare
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
-from engine.recipe.recipe import Recipe
+from engine.recipe.sections import Compute, Ra3
 from engine.training.scoring import score
 
 
 def score_group(
-    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], settings: Recipe
+    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
 ) -> Group:
     """Log-likelihoods of the lines, bare and under each rollout's latents, and the charges."""
-    ra3 = settings.ra3
     annotations: list[Comments] = [[None] * len(encoded.lines), *(rollout.comments for rollout in rollouts)]
-    placed = place_annotations(encoded, annotations, ra3.max_latent_tokens, settings.compute.row_tokens)
+    placed = place_annotations(encoded, annotations, ra3.max_latent_tokens, compute.row_tokens)
     lines = [[trie.ask(event.line, "line") for event in events] for trie, events in placed]
     comments = [[trie.ask(event.comment, "comment") for event in events] for trie, events in placed]
     tries = list(dict.fromkeys(trie for trie, _ in placed))
-    scores = dict(zip(tries, score(scorer, [trie.build() for trie in tries], settings.compute), strict=True))
+    scores = dict(zip(tries, score(scorer, [trie.build() for trie in tries], compute), strict=True))
     values = [scores[trie] for trie, _ in placed]
     bare, *line_logprobs = [
         [line_logprob(row[at], ra3.line_logp) for at in places] for row, places in zip(values, lines, strict=True)
@@ -62,17 +61,17 @@ def place_annotations(
     return placed
 
 
-def policy_gradient(group: Group, settings: Recipe, *, clipped: bool) -> list[Trie]:
+def policy_gradient(group: Group, ra3: Ra3, compute: Compute, *, clipped: bool) -> list[Trie]:
     """The tries of one group's update of q."""
     comments = [rollout.comments for rollout in group.rollouts]
-    placed = place_annotations(group.encoded, comments, settings.ra3.max_latent_tokens, settings.compute.row_tokens)
+    placed = place_annotations(group.encoded, comments, ra3.max_latent_tokens, compute.row_tokens)
     for (trie, events), rollout, advantages_T in zip(placed, group.rollouts, group.advantages, strict=True):
         for t, event in enumerate(events):
             ask_decision(trie, event, rollout, t, float(advantages_T[t]), clipped=clipped)
     return [trie.build() for trie in dict.fromkeys(trie for trie, _ in placed) if trie.n_targets]
 
 
-def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], settings: Recipe) -> list[Floats]:
+def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], ra3: Ra3, compute: Compute) -> list[Floats]:
     """[T] l_t of each trace, without latents."""
     tries, places = [], []
     for encoded in traces:
@@ -81,6 +80,6 @@ def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], settings: Reci
         places.append([trie.ask(line, "line") for line in lines])
         tries.append(trie.build())
     return [
-        np.array([line_logprob(values[at], settings.ra3.line_logp) for at in lines])
-        for values, lines in zip(score(policy, tries, settings.compute), places, strict=True)
+        np.array([line_logprob(values[at], ra3.line_logp) for at in lines])
+        for values, lines in zip(score(policy, tries, compute), places, strict=True)
     ]

@@ -126,7 +126,7 @@ def recipe(tmp_path: Path, **ra3: object) -> Recipe:
 def group(settings: Recipe, count: int = 3) -> Group:
     policy, trace = tiny_policy(), encoded()[0]
     rollouts = draw(policy, [trace] * count, list(range(count)))
-    return score_branches(policy, traces()[0], trace, rollouts, settings)
+    return score_branches(policy, traces()[0], trace, rollouts, settings.ra3, settings.compute)
 
 
 @pytest.mark.parametrize("horizon", [1, 2, None])
@@ -182,7 +182,7 @@ def test_the_gradient_of_the_tree_is_the_sum_of_its_branches_alone(tmp_path: Pat
             (logprobs(policy, batch) * batch.coefficients).sum().backward()
         return [weight.grad for weight in policy.model.parameters()]
 
-    packed = branch_gradient(found, settings, clipped=False)
+    packed = branch_gradient(found, settings.ra3, settings.compute, clipped=False)
     assert len(packed) == 1
     apart = alone(found)
     assert sum(map(len, packed)) < 0.3 * sum(map(len, apart))

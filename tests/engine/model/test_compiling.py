@@ -14,6 +14,7 @@ from engine.errors import EnvironmentFault
 from engine.recipe.files import load_recipe
 from engine.recipe.keys import RecipeError
 from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer, Update
 from tests.engine.toy import toy_policy
 from tests.engine.training.test_trainer import tries
@@ -34,7 +35,7 @@ def _fresh() -> Iterator[None]:
 
 def updates(compute: Compute) -> list[Update]:
     """Of two updates, the second with what the first made of the weights."""
-    trainer = Trainer(toy_policy(seed=7, layers=2), Optimiser(), compute, Accelerator(cpu=True))
+    trainer = Trainer(toy_policy(seed=7, layers=2), Optimiser(), MemoryGuard(compute), Accelerator(cpu=True))
     return [trainer.update(tries()), trainer.update(tries()[:1])]
 
 
@@ -53,7 +54,7 @@ def test_compiled_updates_are_the_plain_ones(checkpointing: bool) -> None:
 @needs_compiler
 def test_only_updates_go_through_compiled_layers() -> None:
     policy = toy_policy(seed=7, layers=2)
-    Trainer(policy, Optimiser(), Compute(compile=True), Accelerator(cpu=True)).update(tries())
+    Trainer(policy, Optimiser(), MemoryGuard(Compute(compile=True)), Accelerator(cpu=True)).update(tries())
     assert not any("forward" in layer.__dict__ for layer in policy.decoder().layers)
 
 

@@ -21,6 +21,7 @@ from engine.runs import checkpoints, places
 from engine.runs.planning import plan
 from engine.runs.progress import Progress, Silent
 from engine.store.reader import Reader
+from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
 from engine.training.trainer import Trainer
 from tests.engine.small import small_recipe
@@ -39,7 +40,7 @@ def adapted(dtype: torch.dtype = torch.float32) -> Policy:
 
 def train(policy: Policy, **compute: bool) -> list[float]:
     """Losses of a few updates."""
-    trainer = Trainer(policy, Optimiser(learning_rate=1e-2), Compute(**compute), Accelerator(cpu=True))
+    trainer = Trainer(policy, Optimiser(learning_rate=1e-2), MemoryGuard(Compute(**compute)), Accelerator(cpu=True))
     return [trainer.update(TREES).loss for _ in range(3)]
 
 
@@ -64,7 +65,7 @@ def test_training_changes_the_adapter_alone() -> None:
 def test_a_gradient_is_wanted_by_the_policy_that_is_trained_and_by_no_other() -> None:
     q = adapted()
     scorer = q.clone()
-    trainer = Trainer(q, Optimiser(), Compute(), Accelerator(cpu=True))
+    trainer = Trainer(q, Optimiser(), MemoryGuard(Compute()), Accelerator(cpu=True))
     for _ in range(2):
         scores(scorer)
         trainer.update(TREES)

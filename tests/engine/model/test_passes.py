@@ -27,7 +27,7 @@ from engine.training.scoring import score
 from engine.training.trainer import Trainer
 from tests.engine.tiny import encoded, prompts, tiny_policy
 from tests.engine.toy import toy_policy
-from tests.engine.training.test_trainer import trees
+from tests.engine.training.test_trainer import tries
 
 State = tuple[object, ...]
 
@@ -156,14 +156,14 @@ def test_predictions_within_a_training_pass_go_through_the_plain_layers() -> Non
 def test_scoring_amid_an_update_changes_neither() -> None:
     plain, watched = toy_policy(seed=7, layers=2), toy_policy(seed=7, layers=2)
     compute = Compute(gradient_checkpointing=True, row_tokens=16)
-    scored = score(watched, trees(), compute)
+    scored = score(watched, tries(), compute)
     amid: list[list[list[float]]] = []
     passes_of_layer: list[int] = []
     trainer = Trainer(watched, Optimiser(), compute, Accelerator(cpu=True))
     usual = trainer._backward
 
     def scores_first(*args: Any) -> Any:
-        amid.append(score(watched, trees(), compute))
+        amid.append(score(watched, tries(), compute))
         passes_of_layer.clear()
         figures = usual(*args)
         assert len(passes_of_layer) == 2  # still recomputed
@@ -171,11 +171,11 @@ def test_scoring_amid_an_update_changes_neither() -> None:
 
     watched.decoder().layers[0].self_attn.register_forward_hook(lambda *_: passes_of_layer.append(1))
     trainer._backward = scores_first  # type: ignore[method-assign]
-    update = trainer.update(trees())
+    update = trainer.update(tries())
     assert amid == [scored] * len(amid) != []
-    assert update == Trainer(plain, Optimiser(), compute, Accelerator(cpu=True)).update(trees())
+    assert update == Trainer(plain, Optimiser(), compute, Accelerator(cpu=True)).update(tries())
     assert watched.fingerprint() == plain.fingerprint()
-    assert score(watched, trees(), compute) == score(plain, trees(), compute) != scored
+    assert score(watched, tries(), compute) == score(plain, tries(), compute) != scored
 
 
 @contextmanager

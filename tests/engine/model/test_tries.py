@@ -1,4 +1,4 @@
-"""Packed trees give each sequence the log-probabilities it has alone."""
+"""Packed tries give each sequence the log-probabilities it has alone."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_gradients_flow_through_shared_nodes_as_through_separate_rows() -> None:
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 40))
 @settings(deadline=None)
-def test_packing_keeps_every_tree_once_and_no_row_too_full(sizes: list[int], row_tokens: int) -> None:
+def test_packing_keeps_every_trie_once_and_no_row_too_full(sizes: list[int], row_tokens: int) -> None:
     rows = pack(sizes, row_tokens)
     assert sorted(index for row in rows for index in row) == list(range(len(sizes)))
     assert all(sum(sizes[i] for i in row) <= row_tokens or len(row) == 1 for row in rows)

@@ -17,6 +17,7 @@ from engine.recipe.files import load_recipe
 from engine.recipe.keys import RecipeError
 from engine.recipe.recipe import Recipe
 from engine.runs import control
+from engine.runs.clock import Clock
 from engine.runs.control import Control
 from engine.runs.knobs import LIVE_KNOBS, knobs, parse_knob, present_recipe
 from engine.runs.places import newest, saved
@@ -51,7 +52,7 @@ def writer(tmp_path: Path, recipe: Recipe) -> Iterator[Writer]:
 
 
 def controlled(writer: Writer) -> Control:
-    return Control(writer, Silent(), lambda: False, Ranks())
+    return Control(writer, Silent(), lambda: False, Ranks(), Clock())
 
 
 def events(home: Path, run: str, kind: str = "control") -> list[str]:

@@ -25,7 +25,7 @@ from engine.recipe.sections import Compute, Optimiser
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.training import trainer as trainer_module
-from engine.training.memory import narrower, within_memory
+from engine.training.memory import MemoryGuard, fewer_sequences, narrower
 from engine.training.trainer import Trainer
 from tests.engine.small import small_recipe
 from tests.engine.toy import toy_policy
@@ -41,7 +41,7 @@ def updated(compute: Compute) -> tuple[Policy, list[Tensor], int]:
     for weight in policy.parameters:
         weight.register_post_accumulate_grad_hook(lambda weight: gradients.append(weight.grad.clone()))
     policy.decoder().layers[0].self_attn.register_forward_hook(lambda *_: passes.append(1))
-    Trainer(policy, Optimiser(), compute, Accelerator(cpu=True)).update(tries())
+    Trainer(policy, Optimiser(), MemoryGuard(compute), Accelerator(cpu=True)).update(tries())
     return policy, gradients, len(passes)
 
 
@@ -59,7 +59,9 @@ def test_a_clone_of_a_checkpointed_policy_recomputes_its_own_layers() -> None:
     clone = policy.clone()
     passes: list[object] = []
     clone.decoder().layers[1].register_forward_hook(lambda module, *_: passes.append(module))
-    Trainer(clone, Optimiser(), Compute(gradient_checkpointing=True), Accelerator(cpu=True)).update(tries())
+    Trainer(clone, Optimiser(), MemoryGuard(Compute(gradient_checkpointing=True)), Accelerator(cpu=True)).update(
+        tries()
+    )
     assert set(map(id, passes)) == {id(clone.decoder().layers[1])}
 
 
@@ -80,23 +82,37 @@ def hungry(compute: Compute) -> int:
 
 
 def test_batches_are_halved_until_they_fit_rows_first_and_each_change_is_told() -> None:
-    sizes: list[tuple[int, int]] = []
-    words: list[str] = []
+    tried: list[tuple[int, int]] = []
+    messages: list[str] = []
 
-    def tell(compute: Compute, why: str) -> None:
-        sizes.append((compute.micro_rows, compute.row_tokens))
-        words.append(why)
+    def work(compute: Compute) -> int:
+        tried.append((compute.micro_rows, compute.row_tokens))
+        return hungry(compute)
 
-    assert within_memory(hungry, Compute(micro_rows=5, row_tokens=100), narrower, tell) == 25
-    assert sizes == [(2, 100), (1, 100), (1, 50), (1, 25)]
-    assert words[0].startswith("memory ran out (81064793292668928 bytes")
-    assert words[0].endswith("more were not to be had): compute.micro_rows is 2 from now on, not 5")
+    assert MemoryGuard(Compute(micro_rows=5, row_tokens=100), messages.append).run(work) == 25
+    assert tried == [(5, 100), (2, 100), (1, 100), (1, 50), (1, 25)]
+    assert len(messages) == 4
+    assert messages[0].startswith("memory ran out (81064793292668928 bytes")
+    assert messages[0].endswith("more were not to be had): compute.micro_rows is 2 from now on, not 5")
+
+
+def test_smaller_batches_are_kept_for_other_work() -> None:
+    guard = MemoryGuard(Compute(micro_rows=5, row_tokens=100, decode_batch=8))
+    guard.run(hungry)
+    assert guard.run(lambda compute: compute.row_tokens, fewer_sequences) == guard.compute.row_tokens == 25
+    assert guard.compute.decode_batch == 8
+
+
+def test_fixed_batches_are_never_made_smaller() -> None:
+    guard = MemoryGuard(Compute(row_tokens=100), fixed=True)
+    with pytest.raises(EnvironmentFault, match="row_tokens=100"):
+        guard.run(hungry)
+    assert guard.compute.row_tokens == 100
 
 
 def test_where_the_smallest_batches_do_not_fit_one_line_says_what_to_change() -> None:
-    squeeze = partial(narrower, least=40)
     with pytest.raises(EnvironmentFault, match="gradient_checkpointing") as caught:
-        within_memory(hungry, Compute(row_tokens=100), squeeze, lambda *_: None)
+        MemoryGuard(Compute(row_tokens=100)).run(hungry, partial(narrower, least=40))
     assert "\n" not in str(caught.value)
 
 
@@ -105,14 +121,14 @@ def test_another_error_is_no_shortage() -> None:
         torch.ones(2) @ torch.ones(3)
 
     with pytest.raises(RuntimeError, match="size"):
-        within_memory(wrong, Compute(), narrower, lambda *_: None)
+        MemoryGuard(Compute()).run(wrong)
 
 
 STARVED = """
 import resource, sys
 from functools import partial
 from accelerate import Accelerator
-from engine.training.memory import narrower, within_memory
+from engine.training.memory import MemoryGuard
 from engine.model.tries import Events, Support, TrieBuilder
 from engine.model.policy import load_policy
 from engine.recipe.sections import Compute, Optimiser
@@ -129,18 +145,16 @@ def tries():
     return made
 
 def update(policy, compute, starving):
-    trainer = Trainer(policy, Optimiser(learning_rate=1e-3), compute, Accelerator(cpu=True))
+    messages = []
+    guard = MemoryGuard(compute, messages.append)
+    trainer = Trainer(policy, Optimiser(learning_rate=1e-3), guard, Accelerator(cpu=True))
     trainer.update(tries()[:1])
     if starving:
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
-    def attempt(compute):
-        trainer.compute = compute
-        return trainer.update(tries())
-    changes = []
-    made = within_memory(attempt, compute, partial(narrower, least=300), lambda _, why: changes.append(why))
-    scored = within_memory(partial(score, policy, tries()), compute, narrower, lambda _, why: changes.append(why))
-    print(len(changes), made.loss, made.grad_norm, sum(map(sum, scored)))
+    update = trainer.update(tries())
+    scored = guard.run(partial(score, policy, tries()))
+    print(len(messages), update.loss, update.grad_norm, sum(map(sum, scored)))
 
 policy = load_policy("random:tiny")
 update(policy.clone(), Compute(row_tokens=300, micro_rows=1), starving=False)
@@ -160,8 +174,8 @@ def test_an_update_short_of_memory_gives_the_same_gradient_in_smaller_batches() 
 
 def test_an_update_that_was_cut_short_leaves_nothing_of_its_gradient() -> None:
     straight, failed = toy_policy(seed=7), toy_policy(seed=7)
-    compute = Compute(row_tokens=16)
-    trainer = Trainer(failed, Optimiser(), compute, Accelerator(cpu=True))
+    guard = MemoryGuard(Compute(row_tokens=16), fixed=True)
+    trainer = Trainer(failed, Optimiser(), guard, Accelerator(cpu=True))
     passes: list[int] = []
 
     def fails_at_the_second(*_: object) -> None:
@@ -170,11 +184,10 @@ def test_an_update_that_was_cut_short_leaves_nothing_of_its_gradient() -> None:
             raise MemoryError
 
     failed.decoder().register_forward_hook(fails_at_the_second)
-    with pytest.raises(MemoryError):
+    with pytest.raises(EnvironmentFault):
         trainer.update(tries() * 4)
-    assert trainer.update(tries() * 4) == Trainer(straight, Optimiser(), compute, Accelerator(cpu=True)).update(
-        tries() * 4
-    )
+    whole = Trainer(straight, Optimiser(), guard, Accelerator(cpu=True))
+    assert trainer.update(tries() * 4) == whole.update(tries() * 4)
     assert failed.fingerprint() == straight.fingerprint()
 
 

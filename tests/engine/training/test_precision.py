@@ -17,6 +17,7 @@ from engine.model.events import bare_trie
 from engine.model.policy import Policy, Support
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
 from engine.training.trainer import Trainer
 from tests.engine.tiny import encoded, prompts, tiny_policy
@@ -81,7 +82,7 @@ def test_the_head_is_computed_in_float32_whatever_the_weights_and_the_autocast()
 
 def test_training_in_bfloat16_lowers_the_loss_and_keeps_weights_and_moments_in_float32(lower: Accelerator) -> None:
     policy = half()
-    trainer = Trainer(policy, Optimiser(learning_rate=1e-3), Compute(), lower)
+    trainer = Trainer(policy, Optimiser(learning_rate=1e-3), MemoryGuard(Compute()), lower)
     losses = [trainer.update(bare_tries()).loss for _ in range(6)]
     assert losses[-1] < losses[0] - 0.5
     assert {weight.dtype for weight in policy.parameters} == {torch.float32}
@@ -92,7 +93,7 @@ def test_training_in_bfloat16_lowers_the_loss_and_keeps_weights_and_moments_in_f
 def test_scoring_has_the_numbers_of_the_pass_that_trains(lower: Accelerator) -> None:
     policy = half()
     scored = logprobs(policy)
-    update = Trainer(policy, Optimiser(), Compute(), lower).update(bare_tries())
+    update = Trainer(policy, Optimiser(), MemoryGuard(Compute()), lower).update(bare_tries())
     assert update.loss == pytest.approx(-float(scored.mean()), abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The order of the data: every update's sequences follow from the seed alone."""
+"""Plans of updates: their sequences follow from the seed alone, and spend the budget."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.runs.context import plan_batches, shuffled
-
-
-def test_an_epoch_holds_every_trace_once_in_an_order_of_its_own() -> None:
-    order = list(islice(shuffled(10, seed=1), 30))
-    epochs = [order[i : i + 10] for i in (0, 10, 20)]
-    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
-    assert epochs[0] != epochs[1]
+from engine.methods.imitation import plan_batches
 
 
 @given(

@@ -1,0 +1,167 @@
+"""Problems to judged samples: completions are drawn by all ranks, judged by the first, and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engine.decoding.sampler import Completion, generate
+from engine.model.policy import Policy
+from engine.recipe.sections import Compute
+from engine.runs.context import Resources
+from engine.store.writer import Writer
+from engine.suites.problem import Problem, Suite
+from engine.training.memory import fewer_sequences
+from sandbox import Result, Sandbox, Verdict
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion of a problem, and what the sandbox said of it."""
+
+    problem: Problem
+    number: int
+    """Its place among the problem's samples."""
+    completion: Completion
+    result: Result
+
+    @property
+    def passed(self) -> bool:
+        """Did every test pass?"""
+        return self.result.verdict == Verdict.PASSED
+
+    @property
+    def masked(self) -> bool:
+        """Is the verdict a fault of ours, which says nothing of the sample?"""
+        return self.result.verdict == Verdict.SANDBOX_ERROR
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn."""
+
+    n: int
+    """Samples a problem."""
+    max_new_tokens: int
+    temperature: float
+    top_p: float = 1.0
+
+
+def draw(
+    resources: Resources,
+    policy: Policy,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    seed: Callable[[str, str, int], int],
+    tell: Callable[[int, int, str], None],
+) -> list[list[Completion]]:
+    """*Collective.* ``sampling.n`` completions of each problem, each rank drawing its share.
+
+    Args:
+        resources: what the drawing is done with.
+        policy: that completes.
+        problems: to be completed.
+        sampling: how.
+        seed: of a sample, by its problem's suite and task and its own number.
+        tell: is told how many are done, of how many, in which unit.
+    """
+    samples = [(problem, number) for problem in problems for number in range(sampling.n)]
+    mine = resources.ranks.share(samples)
+    prompts = {problem.task_id: [*policy.bos, *policy.encode(problem.prompt)] for problem in problems}
+    finished = 0
+
+    def count(_: int, __: Completion) -> None:
+        nonlocal finished
+        finished += 1
+        tell(min(finished * resources.ranks.size, len(samples)), len(samples), "samples")
+
+    def share(compute: Compute) -> list[Completion]:
+        nonlocal finished
+        finished = 0
+        return generate(
+            policy,
+            [prompts[problem.task_id] for problem, _ in mine],
+            [seed(problem.suite, problem.task_id, number) for problem, number in mine],
+            max_new_tokens=sampling.max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            stop=[problem.stop for problem, _ in mine],
+            batch_size=compute.decode_batch,
+            on_done=count,
+            should_stop=resources.should_stop,
+        )
+
+    with resources.ledger.clock("sample"):
+        drawn = resources.memory.run(share, fewer_sequences)
+    resources.attend()
+    completions = resources.ranks.gather(drawn)
+    resources.ledger.costs.tokens_generated += sum(len(completion.ids) for completion in completions)
+    return [completions[i : i + sampling.n] for i in range(0, len(completions), sampling.n)]
+
+
+def judge(
+    resources: Resources,
+    sandbox: Callable[[], Sandbox],
+    problems: Sequence[Problem],
+    completions: Sequence[Sequence[Completion]],
+) -> list[list[Sample]]:
+    """*Collective.* The samples that the ``completions`` of each problem are, by the verdicts of the first rank."""
+    jobs = [
+        problem.job(completion.text)
+        for problem, group in zip(problems, completions, strict=True)
+        for completion in group
+    ]
+    with resources.ledger.clock("judge"):
+        results = iter(resources.ranks.from_first(lambda: list(sandbox().judge(jobs))))
+    return [
+        [Sample(problem, number, completion, next(results)) for number, completion in enumerate(group)]
+        for problem, group in zip(problems, completions, strict=True)
+    ]
+
+
+def record_samples(
+    writer: Writer,
+    position: int,
+    samples: Sequence[Sample],
+    phase: str,
+    step: int,
+    advantages: Sequence[float] | None = None,
+) -> None:
+    """Write judged samples to the store, as drawn for the update ``step`` or measured after it.
+
+    ``position`` is that of the stage in its arm.
+    """
+    given: Sequence[float | None] = advantages or [None] * len(samples)
+    for sample, advantage in zip(samples, given, strict=True):
+        completion, result = sample.completion, sample.result
+        writer.add(
+            "samples",
+            {
+                "step": step,
+                "phase": phase,
+                "position": position,
+                "suite": sample.problem.suite,
+                "task": sample.problem.task_id,
+                "sample": sample.number,
+                "text": completion.text,
+                "tokens": len(completion.ids),
+                "stop": str(completion.stop),
+                "logprob": sum(completion.logprobs),
+                "verdict": str(result.verdict),
+                "reward": None if sample.masked else float(sample.passed),
+                "advantage": advantage,
+                "cpu_s": result.cpu_s,
+                "wall_s": result.wall_s,
+                "peak_mb": result.peak_mb,
+                "failed_test": result.failed_test,
+                "stdout": result.stdout,
+                "stderr": result.stderr,
+                "backend": result.backend,
+                "tricks": ",".join(result.tricks),
+            },
+        )
+
+
+def record_problems(writer: Writer, suite: Suite) -> None:
+    """Write a suite's prompts to the store, so that samples can be read beside them."""
+    writer.problems([{"suite": p.suite, "task": p.task_id, "prompt": p.prompt} for p in suite.problems])
