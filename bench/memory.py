@@ -1,4 +1,4 @@
-"""Peak memory of an update on a CPU, beside what `engine.runs.estimate` says of it before.
+"""Peak memory of an update on a CPU, beside what `engine.runs.estimate.needs` says of it before.
 
 SmolLM2-135M, two updates of two micro-batches, each a full row of tokens; each case in a process of its own. What was
 resident before the model was loaded, libraries above all, is left out, and so is what the C library's heap holds back
@@ -21,9 +21,9 @@ from engine.model.policy import Support
 from engine.model.tries import Events, Trie, TrieBuilder
 from engine.recipe.files import load_recipe
 from engine.recipe.recipe import Recipe
-from engine.runs import estimate
 from engine.runs.checkpoints import open_policy
-from engine.runs.footprint import footprint
+from engine.runs.estimate import needs as estimate
+from engine.runs.estimate.footprint import footprint
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer
 

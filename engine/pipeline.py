@@ -30,21 +30,22 @@ from engine.processes.ranks import Ranks
 from engine.processes.stopping import StopFlag
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import StageKind
-from engine.runs import checkpoints, estimate
-from engine.runs.checkpointer import Checkpointer
+from engine.runs import checkpoints
 from engine.runs.checkpoints import StateDict
-from engine.runs.clock import Clock
-from engine.runs.context import Context
 from engine.runs.control import Control, Stopped
 from engine.runs.corpus import TracePairs, hold_out, read_traces
 from engine.runs.display import Display
-from engine.runs.ledger import Ledger
+from engine.runs.estimate import needs
 from engine.runs.places import Place, newest
 from engine.runs.planning import RunLock
 from engine.runs.progress import Listener, Silent
 from engine.runs.record import Outcome, RunRecord
-from engine.runs.soundness import Diverged
-from engine.runs.stage import Stage
+from engine.runs.stages.checkpointer import Checkpointer
+from engine.runs.stages.clock import Clock
+from engine.runs.stages.context import Context
+from engine.runs.stages.ledger import Ledger
+from engine.runs.stages.soundness import Diverged
+from engine.runs.stages.stage import Stage
 from engine.store.null_writer import NullWriter
 from engine.store.reader import Reader
 from engine.store.writer import Writer
@@ -223,7 +224,7 @@ class _Engine:
         """Say what the run will need at its peak, and warn where that is more than there is."""
         device = accelerator.device
         sharing = self._ranks.size if device.type == "cpu" else 1
-        level, words = estimate.tell(policy.model.config, self._recipe, device, sharing=sharing)
+        level, words = needs.tell(policy.model.config, self._recipe, device, sharing=sharing)
         self._writer.event("memory", words, level)
         self._listener.event(self._run, level, words)
 

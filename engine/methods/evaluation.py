@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from engine.methods.sampling import Sample, Sampling, draw, judge, record_problems, record_samples
-from engine.runs.context import Context
-from engine.runs.stage import Stage
+from engine.runs.stages.context import Context
+from engine.runs.stages.stage import Stage
 from engine.suites.loading import load_suite
 from engine.suites.passk import estimate
 from engine.suites.problem import Suite

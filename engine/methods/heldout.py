@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.model.events import bare_trie
-from engine.runs.context import Context
+from engine.runs.stages.context import Context
 from engine.training.scoring import score
 
 

@@ -9,10 +9,10 @@ from itertools import islice
 
 from engine.model.tries import Trie
 from engine.recipe.sections import Imitation
-from engine.runs.checkpointer import StageState
-from engine.runs.context import Context
-from engine.runs.seeds import shuffled
-from engine.runs.stage import TrainingState
+from engine.runs.stages.checkpointer import StageState
+from engine.runs.stages.context import Context
+from engine.runs.stages.seeds import shuffled
+from engine.runs.stages.stage import TrainingState
 
 
 def plan_batches(sizes: Sequence[int], step_tokens: int, budget: float, seed: int) -> Iterator[list[int]]:

@@ -8,8 +8,8 @@ from engine.methods.heldout import measure_held_out
 from engine.methods.imitation import train
 from engine.model.events import annotated_trie
 from engine.model.tries import Trie
-from engine.runs.context import Context
-from engine.runs.stage import Stage, TrainingState
+from engine.runs.stages.context import Context
+from engine.runs.stages.stage import Stage, TrainingState
 
 
 def run(context: Context, state: TrainingState | None) -> None:

@@ -15,9 +15,9 @@ from engine.methods.sampling import Sample, Sampling, draw, judge, record_proble
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Rlvr
-from engine.runs.context import Context
-from engine.runs.seeds import shuffled
-from engine.runs.stage import Stage, TrainingState
+from engine.runs.stages.context import Context
+from engine.runs.stages.seeds import shuffled
+from engine.runs.stages.stage import Stage, TrainingState
 from engine.suites.loading import load_suite
 from engine.suites.problem import Problem
 from engine.training.trainer import Clip, Trainer, Update

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.decoding.sampler import Completion, generate
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute
-from engine.runs.context import Resources
+from engine.runs.stages.context import Resources
 from engine.store.writer import Writer
 from engine.suites.problem import Problem, Suite
 from engine.training.memory import fewer_sequences

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from engine.processes.ranks import Ranks
 from engine.recipe.keys import RecipeError, value_at
 from engine.recipe.recipe import Recipe
-from engine.runs.clock import Clock
 from engine.runs.knobs import Request, asked_value, check_live
 from engine.runs.progress import Listener
+from engine.runs.stages.clock import Clock
 from engine.store.writer import Writer
 
 POLL_SECONDS = 0.5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from engine.runs.clock import Clock
 from engine.runs.progress import Listener, Progress
+from engine.runs.stages.clock import Clock
 from engine.store.writer import Writer
 
 TELL_SECONDS = 1.0

@@ -28,7 +28,7 @@ class Place:
     after: str
     """Training stages the model had been through by then, the present one included when it had ended."""
     costs: dict[str, Any]
-    """What the present stage had used, as ``engine.runs.costs.Costs``."""
+    """What the present stage had used, as ``engine.runs.stages.costs.Costs``."""
 
 
 def saved(folder: Path) -> list[tuple[Path, Place]]:

@@ -14,8 +14,8 @@ from engine.methods.ra3.rewards import Group
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.ra3.scoring import score_group
 from engine.methods.ra3.states import Chosen
-from engine.runs.context import Context
-from engine.runs.seeds import shuffled
+from engine.runs.stages.context import Context
+from engine.runs.stages.seeds import shuffled
 
 
 def choose(context: Context, actors: Actors, round_: int) -> Chosen:

@@ -10,8 +10,8 @@ from engine.methods.ra3.heldout import measure_latents
 from engine.methods.ra3.rollouts import Actors
 from engine.methods.ra3.states import Chosen, EmState, EstepState, MstepState, read
 from engine.model.events import annotated_trie
-from engine.runs.context import Context
-from engine.runs.stage import Stage, TrainingState
+from engine.runs.stages.context import Context
+from engine.runs.stages.stage import Stage, TrainingState
 
 
 def run(context: Context, state: EmState | None) -> None:

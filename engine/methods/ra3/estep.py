@@ -16,9 +16,9 @@ from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.ra3.scoring import policy_gradient
 from engine.methods.ra3.states import EstepState
 from engine.model.policy import Policy
-from engine.runs.context import Context
-from engine.runs.seeds import shuffled
-from engine.runs.stage import TrainingState
+from engine.runs.stages.context import Context
+from engine.runs.stages.seeds import shuffled
+from engine.runs.stages.stage import TrainingState
 from engine.training.trainer import Clip, Trainer, Update
 
 

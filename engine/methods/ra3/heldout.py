@@ -10,7 +10,7 @@ import numpy as np
 from engine.methods.ra3.rewards import Floats, Group
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.recipe.sections import Ra3
-from engine.runs.context import Context
+from engine.runs.stages.context import Context
 
 
 def measure_latents(context: Context, *done: object) -> None:

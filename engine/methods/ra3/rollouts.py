@@ -15,8 +15,8 @@ from engine.methods.ra3.scoring import bare_logprobs, score_group
 from engine.model.encoding import EncodedTrace
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute, Ra3
-from engine.runs.context import Resources
 from engine.runs.corpus import TracePairs
+from engine.runs.stages.context import Resources
 from engine.training.memory import fewer_sequences
 
 

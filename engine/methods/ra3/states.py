@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from engine.runs.checkpoints import StateDict
-from engine.runs.stage import TrainingState
+from engine.runs.stages.stage import TrainingState
 
 Chosen = list[tuple[int, list[list[int] | None]]]
 """Annotated traces for the M-step: index of the trace, its comments; a trace may come several times."""

@@ -14,9 +14,9 @@ from engine.methods.ra3.em import RA3
 from engine.methods.ra3.states import EstepState, MstepState
 from engine.methods.rlvr import RLVR
 from engine.runs import checkpoints
-from engine.runs.checkpointer import StageState
 from engine.runs.places import Place
-from engine.runs.stage import Stage, TrainingState
+from engine.runs.stages.checkpointer import StageState
+from engine.runs.stages.stage import Stage, TrainingState
 from engine.training.trainer import TrainerState
 from tests.engine.toy import toy_policy
 

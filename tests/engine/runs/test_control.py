@@ -17,12 +17,12 @@ from engine.recipe.files import load_recipe
 from engine.recipe.keys import RecipeError
 from engine.recipe.recipe import Recipe
 from engine.runs import control
-from engine.runs.clock import Clock
 from engine.runs.control import Control
 from engine.runs.knobs import LIVE_KNOBS, knobs, parse_knob, present_recipe
 from engine.runs.places import newest, saved
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
+from engine.runs.stages.clock import Clock
 from engine.store import writer as store_writer
 from engine.store.reader import Reader
 from engine.store.requests import request

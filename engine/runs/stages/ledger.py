@@ -9,8 +9,8 @@ from typing import Any
 
 from engine.model.policy import Policy
 from engine.processes.ranks import Ranks
-from engine.runs.clock import Clock
-from engine.runs.costs import Costs, Meter, forget_peak, peak_mb
+from engine.runs.stages.clock import Clock
+from engine.runs.stages.costs import Costs, Meter, forget_peak, peak_mb
 from engine.store.writer import Writer
 
 

@@ -10,9 +10,9 @@ import torch
 from engine.model.logprobs import logprobs
 from engine.model.tries import TrieBuilder, collate
 from engine.processes.ranks import Ranks
-from engine.runs import clock as clock_module
-from engine.runs.clock import Clock
-from engine.runs.ledger import Ledger
+from engine.runs.stages import clock as clock_module
+from engine.runs.stages.clock import Clock
+from engine.runs.stages.ledger import Ledger
 from engine.store.null_writer import NullWriter
 from tests.engine.tiny import tiny_policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from engine.runs.seeds import Seeds, shuffled
+from engine.runs.stages.seeds import Seeds, shuffled
 
 
 def test_a_seed_follows_from_the_recipes_the_stage_and_its_labels() -> None:

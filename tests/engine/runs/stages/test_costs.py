@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder, collate
-from engine.runs.costs import Meter, flops, forget_peak, peak_mb
+from engine.runs.stages.costs import Meter, flops, forget_peak, peak_mb
 from tests.engine.tiny import tiny_policy
 
 

@@ -13,8 +13,8 @@ import torch
 
 from engine.model.logprobs import LOGIT_ROWS
 from engine.recipe.recipe import Recipe
-from engine.runs.footprint import Footprint, footprint
-from engine.runs.host import available_memory
+from engine.runs.estimate.footprint import Footprint, footprint
+from engine.runs.estimate.host import available_memory
 
 _FLOAT = 4
 _HEAD_COPIES = 5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from engine.runs.host import _rooms, available_memory
+from engine.runs.estimate.host import _rooms, available_memory
 
 
 def group(folder: Path, **files: str) -> None:

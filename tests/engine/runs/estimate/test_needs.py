@@ -10,9 +10,9 @@ from engine.model.lora import Adapter
 from engine.recipe.files import parse_recipe
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import Lora
-from engine.runs import estimate
-from engine.runs.estimate import needs, tell
-from engine.runs.footprint import Footprint, footprint
+from engine.runs.estimate import needs as estimate
+from engine.runs.estimate.footprint import Footprint, footprint
+from engine.runs.estimate.needs import needs, tell
 from tests.engine.tiny import tiny_policy
 
 TEXT = """

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from engine.recipe.sections import StageKind
-from engine.runs.checkpointer import StageState
 from engine.runs.checkpoints import StateDict
-from engine.runs.context import Context
+from engine.runs.stages.checkpointer import StageState
+from engine.runs.stages.context import Context
 from engine.training.trainer import Trainer, TrainerState
 
 StateT = TypeVar("StateT", bound=StageState | None)

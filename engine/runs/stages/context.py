@@ -12,12 +12,12 @@ from engine.model.policy import Policy
 from engine.processes.ranks import Ranks
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import Optimiser
-from engine.runs.checkpointer import Checkpointer, StageState
 from engine.runs.control import Control
 from engine.runs.corpus import TracePairs
 from engine.runs.display import Display
-from engine.runs.ledger import Ledger
-from engine.runs.seeds import Seeds
+from engine.runs.stages.checkpointer import Checkpointer, StageState
+from engine.runs.stages.ledger import Ledger
+from engine.runs.stages.seeds import Seeds
 from engine.store.writer import Writer
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer, Update

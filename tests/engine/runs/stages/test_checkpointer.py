@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from engine.processes.ranks import Ranks
-from engine.runs.checkpointer import Checkpointer
-from engine.runs.clock import Clock
-from engine.runs.ledger import Ledger
 from engine.runs.places import newest, saved
-from engine.runs.soundness import MAX_SKIPPED, Diverged
-from engine.runs.stage import TrainingState
+from engine.runs.stages.checkpointer import Checkpointer
+from engine.runs.stages.clock import Clock
+from engine.runs.stages.ledger import Ledger
+from engine.runs.stages.soundness import MAX_SKIPPED, Diverged
+from engine.runs.stages.stage import TrainingState
 from engine.store.null_writer import NullWriter
 from engine.training.trainer import Update
 from tests.engine.tiny import tiny_policy

@@ -11,10 +11,10 @@ from engine.model.policy import Policy
 from engine.processes.ranks import Ranks
 from engine.runs import checkpoints
 from engine.runs.checkpoints import StateDict
-from engine.runs.costs import Costs
-from engine.runs.ledger import Ledger
 from engine.runs.places import Place
-from engine.runs.soundness import Soundness
+from engine.runs.stages.costs import Costs
+from engine.runs.stages.ledger import Ledger
+from engine.runs.stages.soundness import Soundness
 from engine.store.writer import Writer
 from engine.training.trainer import Update
 
