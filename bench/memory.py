@@ -22,8 +22,8 @@ from engine.model.tries import Events, Trie, TrieBuilder
 from engine.recipe.files import load_recipe
 from engine.recipe.recipe import Recipe
 from engine.runs.checkpoints import open_policy
-from engine.runs.estimate import needs as estimate
 from engine.runs.estimate.footprint import footprint
+from engine.runs.estimate.needs import needs
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer
 
@@ -54,7 +54,7 @@ def measure(overrides: list[str]) -> tuple[float, float]:
     for _ in range(2):  # the moments are there from the first on
         trainer.update([row(recipe), row(recipe)])
     taken = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    need = next(need for need in estimate.needs(footprint(policy.model.config, recipe), recipe) if need.stage == "ntp")
+    need = next(need for need in needs(footprint(policy.model.config, recipe), recipe) if need.stage == "ntp")
     return need.total, taken
 
 

@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from engine.errors import UsageFault
-from engine.model.events import bare
+from engine.model.events import bare_trie
 from engine.model.lora import Adapter
 from engine.model.policy import Policy, load_policy
 from engine.pipeline import execute
@@ -27,7 +27,7 @@ from engine.training.trainer import Trainer
 from tests.engine.small import small_recipe
 from tests.engine.tiny import encoded, tiny_policy
 
-TREES = [bare(trace) for trace in encoded()]
+TRIES = [bare_trie(trace) for trace in encoded()]
 
 
 def adapted(dtype: torch.dtype = torch.float32) -> Policy:
@@ -41,11 +41,11 @@ def adapted(dtype: torch.dtype = torch.float32) -> Policy:
 def train(policy: Policy, **compute: bool) -> list[float]:
     """Losses of a few updates."""
     trainer = Trainer(policy, Optimiser(learning_rate=1e-2), MemoryGuard(Compute(**compute)), Accelerator(cpu=True))
-    return [trainer.update(TREES).loss for _ in range(3)]
+    return [trainer.update(TRIES).loss for _ in range(3)]
 
 
 def scores(policy: Policy) -> list[list[float]]:
-    return score(policy, TREES, Compute())
+    return [row.tolist() for row in score(policy, TRIES, Compute())]
 
 
 def test_a_new_adapter_changes_nothing() -> None:
@@ -68,7 +68,7 @@ def test_a_gradient_is_wanted_by_the_policy_that_is_trained_and_by_no_other() ->
     trainer = Trainer(q, Optimiser(), MemoryGuard(Compute()), Accelerator(cpu=True))
     for _ in range(2):
         scores(scorer)
-        trainer.update(TREES)
+        trainer.update(TRIES)
         wanted = {id(weight) for weight in q.model.parameters() if weight.requires_grad}
         assert wanted == {id(weight) for weight in q.parameters}
 

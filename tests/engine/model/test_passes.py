@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -17,12 +17,14 @@ from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.kvcache import RaggedCache, Span
 from engine.decoding.sampler import generate
 from engine.model import passes
-from engine.model.events import bare
+from engine.model.events import bare_trie
 from engine.model.passes import attending, predicting, training
 from engine.model.policy import Policy
 from engine.model.products import PackedProduct
 from engine.model.recomputing import enable_recomputing
+from engine.model.tries import Trie
 from engine.recipe.sections import Compute, Optimiser
+from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
 from engine.training.trainer import Trainer
 from tests.engine.tiny import encoded, prompts, tiny_policy
@@ -30,6 +32,10 @@ from tests.engine.toy import toy_policy
 from tests.engine.training.test_trainer import tries
 
 State = tuple[object, ...]
+
+
+def scores(policy: Policy, given: Sequence[Trie], compute: Compute) -> list[list[float]]:
+    return [row.tolist() for row in score(policy, given, compute)]
 
 
 def prepared() -> Policy:
@@ -142,10 +148,10 @@ def test_predictions_within_a_training_pass_go_through_the_plain_layers() -> Non
         return forward
 
     forwards = {layer: counted(layer) for layer in policy.decoder().layers}
-    tree = bare(encoded()[0])
-    alone = score(policy, [tree], Compute())
+    trie = bare_trie(encoded()[0])
+    alone = scores(policy, [trie], Compute())
     with training(policy.model, recompute=True, compiled=forwards):
-        within = score(policy, [tree], Compute())
+        within = scores(policy, [trie], Compute())
         assert not trained
         assert all(layer.training for layer in policy.decoder().layers)
         policy.decoder()(input_ids=torch.tensor([prompts()[0]]))
@@ -156,26 +162,26 @@ def test_predictions_within_a_training_pass_go_through_the_plain_layers() -> Non
 def test_scoring_amid_an_update_changes_neither() -> None:
     plain, watched = toy_policy(seed=7, layers=2), toy_policy(seed=7, layers=2)
     compute = Compute(gradient_checkpointing=True, row_tokens=16)
-    scored = score(watched, tries(), compute)
+    scored = scores(watched, tries(), compute)
     amid: list[list[list[float]]] = []
     passes_of_layer: list[int] = []
-    trainer = Trainer(watched, Optimiser(), compute, Accelerator(cpu=True))
+    trainer = Trainer(watched, Optimiser(), MemoryGuard(compute), Accelerator(cpu=True))
     usual = trainer._backward
 
     def scores_first(*args: Any) -> Any:
-        amid.append(score(watched, tries(), compute))
+        amid.append(scores(watched, tries(), compute))
         passes_of_layer.clear()
-        figures = usual(*args)
+        sums = usual(*args)
         assert len(passes_of_layer) == 2  # still recomputed
-        return figures
+        return sums
 
     watched.decoder().layers[0].self_attn.register_forward_hook(lambda *_: passes_of_layer.append(1))
     trainer._backward = scores_first  # type: ignore[method-assign]
     update = trainer.update(tries())
     assert amid == [scored] * len(amid) != []
-    assert update == Trainer(plain, Optimiser(), compute, Accelerator(cpu=True)).update(tries())
+    assert update == Trainer(plain, Optimiser(), MemoryGuard(compute), Accelerator(cpu=True)).update(tries())
     assert watched.fingerprint() == plain.fingerprint()
-    assert score(watched, tries(), compute) == score(plain, tries(), compute) != scored
+    assert scores(watched, tries(), compute) == scores(plain, tries(), compute) != scored
 
 
 @contextmanager
@@ -215,9 +221,9 @@ def test_one_forward_pass_alone_attends_by_another_function() -> None:
     policy.decoder().register_forward_pre_hook(lambda *_: during.append(policy.decoder().config._attn_implementation))
     ids = prompts()[0]
     kvcache.forward(policy, RaggedCache(1), [Span(0, 0, len(ids), 0)], ids)
-    trunk = policy.decoder()(input_ids=torch.tensor([ids]), use_cache=True).past_key_values
-    seen = torch.ones(1, len(ids), dtype=torch.bool)
-    forward_branches(policy, BranchCache(trunk, seen, torch.tensor([len(ids)])), [5])
+    shared = policy.decoder()(input_ids=torch.tensor([ids]), use_cache=True).past_key_values
+    visible = torch.ones(1, len(ids), dtype=torch.bool)
+    forward_branches(policy, BranchCache(shared, visible, torch.tensor([len(ids)])), [5])
     assert during == ["ra3_ragged", usual, "ra3_branches"]
     assert policy.decoder().config._attn_implementation == usual
 
