@@ -13,6 +13,7 @@ tells them: CRLF and lone CR become LF. Columns, form feeds and tabs stay as the
 from __future__ import annotations
 
 import io
+import re
 import token
 import tokenize
 import warnings
@@ -108,6 +109,8 @@ class Annotated:
     latents: tuple[str | None, ...]
     """One a line: the comment's text after its `#` (as sampled, so it usually leads with a space), or None for ACT."""
     mode: IndentMode = field(default="implied", kw_only=True)
+    trailing: bool = field(default=False, kw_only=True)
+    """A latent stands behind the blank lines before its line, as where newlines end chunks; else before them."""
 
     def __post_init__(self) -> None:
         if len(self.latents) != len(self.trace.lines):
@@ -126,8 +129,10 @@ class Annotated:
             if latent is None:
                 yield Chunk(index, "line", line.text)
                 continue
-            yield Chunk(index, "latent", latent_prefix(line, self.mode) + latent)
-            yield Chunk(index, "line", line.text if line.text.startswith("\n") else "\n" + line.text)
+            lead, body = split_lead(line.text)
+            blank, lead = (lead[:-1], "\n") if self.trailing else ("", lead or "\n")
+            yield Chunk(index, "latent", blank + latent_prefix(line, self.mode) + latent)
+            yield Chunk(index, "line", lead + body)
 
     @property
     def text(self) -> str:
@@ -139,6 +144,13 @@ class Annotated:
         starts = [i for i, latent in enumerate(self.latents) if latent is not None or i == 0]
         stops = [*starts[1:], len(self.latents)]
         return tuple(Segment(a, b, self.latents[a]) for a, b in zip(starts, stops, strict=False))
+
+
+def split_lead(text: str) -> tuple[str, str]:
+    """A trace's line as the newline and blank lines before it, and the line itself."""
+    match = re.match(r"(?:[ \t\f]*\n)*", text)
+    end = match.end() if match else 0
+    return text[:end], text[end:]
 
 
 def latent_prefix(line: Line, mode: IndentMode) -> str:

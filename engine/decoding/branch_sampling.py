@@ -21,9 +21,10 @@ from engine.decoding.branch_cache import BranchCache, forward_branches
 from engine.decoding.decoder import Answer, Drawing, draw
 from engine.decoding.latents import Comment, Exploration, Gate, Rollout, comment_events, decide, note
 from engine.model.encoding import EncodedTrace
+from engine.model.events import gate_events
 from engine.model.logprobs import target_logprobs
 from engine.model.passes import predicting
-from engine.model.policy import Policy, Support
+from engine.model.policy import Policy
 from engine.model.tries import TrieBuilder, collate
 
 
@@ -181,7 +182,7 @@ def _add_states(trie: TrieBuilder, rollout: int, trace: EncodedTrace) -> Iterato
     parent = trie.add(trace.prompt)[-1]
     for line, (ids, prefix) in enumerate(zip(trace.lines, trace.gates, strict=True)):
         if prefix is not None:
-            trie.ask_whole(trie.follow(prefix, parent, first=Support.NEWLINE), "gate")
+            trie.ask_whole(gate_events(trie, trace, line, parent), "gate")
             yield _State(rollout, line, trie.add(prefix, parent)[-1])
         parent = trie.add(ids, parent)[-1]
 
@@ -195,4 +196,4 @@ def _draw_next(policy: Policy, latents: Sequence[_Latent], hidden: Tensor, drawi
         events = drawing(logits, torch.from_numpy(uniforms).to(logits.device))
         columns = (column.tolist() for column in events)
         for latent, token, logprob, behaviour in zip(part, *columns, strict=True):
-            latent.comment.add(Answer(logprob, token, behaviour), policy.vocab_size)
+            latent.comment.add(Answer(logprob, token, behaviour), policy.vocab_size, policy.boundary)

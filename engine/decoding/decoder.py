@@ -40,7 +40,7 @@ class Turn:
     """How many of the tokens fed last are forgotten first."""
     score: Sequence[int] = ()
     """Tokens whose log-probability is asked: the last `len(score) - 1` tokens fed are all but its last one, and the one
-    before predicts its first, which is conditioned on "a new line starts"."""
+    before predicts its first, which is conditioned on "a new line starts" where chunks lead with theirs."""
     uniform: float | None = None
     """For a draw: the row's own random number in [0, 1)."""
 
@@ -98,7 +98,8 @@ class Decoder(Generic[ResultT]):
         self._waiting = deque(range(len(rows)))
         self._slots = [_Slot(i) for i in range(min(batch_size, len(rows)))]
         self._cache = RaggedCache(len(self._slots))
-        self._newlines = policy.supports[Support.NEWLINE].nonzero()[:, 0]
+        leading = not policy.boundary.trailing
+        self._newlines = policy.supports[Support.NEWLINE].nonzero()[:, 0] if leading else None
         self.results: dict[int, ResultT] = {}
 
     @torch.inference_mode()
@@ -216,19 +217,21 @@ def common(left: Sequence[int], right: Sequence[int]) -> int:
     return min(len(left), len(right))
 
 
-def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor) -> list[float]:
-    """Log-probability of each text, its first token conditioned on "a new line starts".
+def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor | None) -> list[float]:
+    """Log-probability of each text; where chunks lead with their newline, that one starts is given.
 
     Args:
         logits: float32 [sum of the texts' lengths, V], the prediction of each token in turn.
         texts: token ids.
-        newlines: int64 [n], the tokens that begin with a newline.
+        newlines: int64 [n], the tokens that begin with a newline, over which the first is renormalised; None where the
+            newline stands before it.
     """
     lengths = [len(text) for text in texts]
     tokens = torch.tensor([token for text in texts for token in text], device=logits.device)
     totals = logits.logsumexp(-1)
     firsts = torch.tensor([0, *lengths[:-1]], device=logits.device).cumsum(0)
-    totals[firsts] = logits[firsts][:, newlines].logsumexp(-1)
+    if newlines is not None:
+        totals[firsts] = logits[firsts][:, newlines].logsumexp(-1)
     logprobs = logits.gather(-1, tokens[:, None])[:, 0] - totals
     return [float(part.sum()) for part in torch.split(logprobs, lengths)]
 

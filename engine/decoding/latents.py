@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.decoding.decoder import Answer, Decoder, Row, Turn, common, draw
+from engine.model.boundary import Boundary
 from engine.model.encoding import EncodedTrace
 from engine.model.policy import Policy, Support
 
@@ -118,8 +119,8 @@ def _annotate(
             reused = 0 if gate.think else common(prefix[:-1], line[:-1])  # the line often begins as the probe does
             feed, drop = ([prefix[-1]], 0) if gate.think else ([], len(prefix) - 1 - reused)
         if gate is not None and gate.think:
-            comment = yield from _draw_comment(feed, random, max_latent_tokens, end)
-            feed = comment.ids[-1:] if not comment.ended else []
+            comment = yield from _draw_comment(trace.boundary, feed, random, max_latent_tokens, end)
+            feed = comment.unfed(trace.boundary)
             events += len(comment.logprobs)
         note(rollout, gate, comment)
         feed = [*feed, *line[reused:]]
@@ -143,21 +144,27 @@ class Comment:
     behaviour: list[float] = field(default_factory=list)
     ended: bool = False
 
-    def add(self, drawn: Answer, end: int) -> None:
-        """Take in one drawn event; the event ``end`` ends the comment."""
+    def add(self, drawn: Answer, end: int, boundary: Boundary) -> None:
+        """Take in one drawn event. ``end`` ends the comment, and so does a token that holds its newline."""
         self.logprobs.append(drawn.logprob)
         self.behaviour.append(drawn.behaviour_logprob)
-        if drawn.token == end:
-            self.ended = True
-        else:
+        self.ended = drawn.token == end or drawn.token in boundary.classes
+        if drawn.token != end:
             self.ids.append(drawn.token)
 
+    def unfed(self, boundary: Boundary) -> list[int]:
+        """Tokens of it that have not been fed when it is drawn, and the newline behind one that was cut."""
+        last = [] if self.ended and not boundary.trailing else self.ids[-1:]
+        return [*last, *boundary.closing(self.ids)]
 
-def _draw_comment(feed: list[int], random: np.random.Generator, max_tokens: int, end: int) -> Row[Comment]:
-    """A comment behind ``feed``; where it is cut, its last token is not fed yet."""
+
+def _draw_comment(
+    boundary: Boundary, feed: list[int], random: np.random.Generator, max_tokens: int, end: int
+) -> Row[Comment]:
+    """A comment behind ``feed``."""
     comment = Comment()
     while len(comment.ids) < max_tokens and not comment.ended:
-        comment.add((yield Turn(feed, uniform=random.random())), end)
+        comment.add((yield Turn(feed, uniform=random.random())), end, boundary)
         feed = comment.ids[-1:]
     return comment
 
@@ -172,16 +179,20 @@ def note(rollout: Rollout, gate: Gate | None, comment: Comment) -> None:
 
 
 def comment_events(policy: Policy) -> Callable[[Tensor], Tensor]:
-    """Turns logits [R, V] into those of a comment's events, [R, V + 1].
+    """Turns logits [R, V] into those of a comment's events, [R, V + 1]. What may not stand inside has -inf.
 
-    Column V is the end of the comment: whichever newline token would come. Tokens that may not stand inside have -inf.
+    Where chunks lead with their newline, column V is the end of the comment: whichever newline token would come. Where
+    they trail it, each class of tokens that end a line stands at its representative, and nothing at column V.
     """
-    newline = policy.supports[Support.NEWLINE]
-    outside = newline | ~policy.supports[Support.COMMENT]
-    newlines = newline.nonzero()[:, 0]
+    ends = policy.line_ends
+    outside = ~policy.supports[Support.COMMENT]
+    outside[ends.tokens] = True
+    places = (
+        ends.representatives if policy.boundary.trailing else torch.tensor([policy.vocab_size], device=policy.device)
+    )
 
     def events(logits: Tensor) -> Tensor:
-        end = logits[:, newlines].logsumexp(-1, keepdim=True)
-        return torch.cat([logits.masked_fill(outside, -torch.inf), end], dim=-1)
+        inside = torch.nn.functional.pad(logits.masked_fill(outside, -torch.inf), (0, 1), value=-torch.inf)
+        return inside.index_copy(1, places, ends.logmass(logits))
 
     return events

@@ -49,6 +49,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
     temperature: float = 1.0,
     top_p: float = 1.0,
     stop: Sequence[str] | Sequence[Sequence[str]] = (),
+    led_by: str = "",
     batch_size: int = 32,
     on_done: Callable[[int, Completion], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -63,6 +64,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
         temperature: 0 is greedy.
         top_p: nucleus; 1 is the whole vocabulary.
         stop: texts that end a completion, for all prompts or one sequence of them a prompt.
+        led_by: the end of every prompt that a stop sequence may begin with.
         batch_size: sequences decoded side by side.
         on_done: called with a prompt's index and its completion, in the order they end.
         should_stop: asked before each step; once true, what has ended by then is returned.
@@ -74,7 +76,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
         raise ValueError(f"prompt {empty[0]} is empty: there is nothing to go on from, not even a document separator")
     stops = _stops_by_prompt(stop, len(prompts))
     rows = [
-        _complete(policy, prompt, seed, max_new_tokens, texts)
+        _complete(policy, prompt, seed, max_new_tokens, texts, led_by)
         for prompt, seed, texts in zip(prompts, seeds, stops, strict=True)
     ]
     decoder = Decoder(policy, rows, lambda logits, uniforms: draw(logits, uniforms, temperature, top_p), batch_size)
@@ -87,7 +89,7 @@ def _stops_by_prompt(stop: Sequence[str] | Sequence[Sequence[str]], n_prompts: i
 
 
 def _complete(
-    policy: Policy, prompt: Sequence[int], seed: int, max_new_tokens: int, stops: Sequence[str]
+    policy: Policy, prompt: Sequence[int], seed: int, max_new_tokens: int, stops: Sequence[str], led_by: str
 ) -> Row[Completion]:
     """One completion, as a row of the decoder."""
     random = np.random.default_rng(seed)
@@ -103,11 +105,14 @@ def _complete(
         if drawn.token in policy.eos:
             reason = StopReason.EOS
             break
-        if window and _first_stop(policy.decode(ids[-window:]), stops) is not None:
+        if (
+            window
+            and _first_stop((led_by if len(ids) <= window else "") + policy.decode(ids[-window:]), stops) is not None
+        ):
             reason = StopReason.STOP
             break
-    text = policy.decode(ids[:-1] if reason is StopReason.EOS else ids)
-    return Completion(ids, text[: _first_stop(text, stops)], logprobs, reason, len(ids))
+    text = led_by + policy.decode(ids[:-1] if reason is StopReason.EOS else ids)
+    return Completion(ids, text[: _first_stop(text, stops)].removeprefix(led_by), logprobs, reason, len(ids))
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:

@@ -6,6 +6,7 @@ from engine.corpora.comments import find_comments
 from engine.errors import UsageFault
 from engine.methods.heldout import measure_held_out
 from engine.methods.imitation import train
+from engine.model.encoding import encode_comment
 from engine.model.events import annotated_trie
 from engine.model.tries import Trie
 from engine.runs.stages.context import Context
@@ -54,8 +55,8 @@ def _tries(context: Context) -> list[Trie]:
         commented, total = sum(any(row) for row in rows), sum(text is not None for row in rows for text in row)
         note = f"{total} comments in {commented} of {len(rows)} traces; left out: {comments.account()}"
         context.writer.event("comments", note)
-    encode = context.policy.encode
+    policy = context.policy
     return [
-        annotated_trie(encoded, [None if text is None else encode(text) for text in row])
+        annotated_trie(encoded, [None if text is None else encode_comment(policy, text) for text in row])
         for (_, encoded), row in zip(context.traces, rows, strict=True)
     ]

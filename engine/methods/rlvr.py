@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.decoding.sampler import StopReason
 from engine.methods.sampling import Sample, Sampling, draw, judge, record_problems, record_samples
+from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Rlvr
@@ -79,7 +80,7 @@ def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped
     A target's coefficient is its sample's advantage.
     """
     problem = group.samples[0].problem
-    prompt = [*policy.bos, *policy.encode(problem.prompt)]
+    prompt = encode_prompt(policy, problem.prompt)
     tries = [TrieBuilder()]
     for sample, advantage, counted in zip(group.samples, group.advantages, group.kept, strict=True):
         if not counted:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.decoding.sampler import Completion, generate
+from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute
 from engine.runs.stages.context import Resources
@@ -67,7 +68,7 @@ def draw(
     """
     samples = [(problem, number) for problem in problems for number in range(sampling.n)]
     mine = resources.ranks.share(samples)
-    prompts = {problem.task_id: [*policy.bos, *policy.encode(problem.prompt)] for problem in problems}
+    prompts = {problem.task_id: encode_prompt(policy, problem.prompt) for problem in problems}
     finished = 0
 
     def count(_: int, __: Completion) -> None:
@@ -86,6 +87,7 @@ def draw(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             stop=[problem.stop for problem, _ in mine],
+            led_by="\n" if policy.boundary.trailing else "",
             batch_size=compute.decode_batch,
             on_done=count,
             should_stop=resources.should_stop,

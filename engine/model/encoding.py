@@ -1,9 +1,12 @@
-"""Traces in tokens: each line, latent and prompt tokenised by itself, and how far that is from tokenising the whole."""
+"""Traces in tokens: each line, latent and prompt tokenised by itself, cut where the tokenizer has it (`boundary`)."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.corpora.traces import IndentMode, Trace, latent_prefix
+from engine.corpora.traces import Annotated, IndentMode, Trace, latent_prefix, split_lead
+from engine.model.boundary import LEADING, Boundary, mismatches
 from engine.model.policy import Policy
 
 
@@ -16,45 +19,70 @@ class EncodedTrace:
     lines: list[list[int]]
     gates: list[list[int] | None]
     """For each line the tokens of its latent prefix; None where a latent may not start."""
+    boundary: Boundary = LEADING
+    """Where the chunks are cut."""
+
+
+def encode_prompt(policy: Policy, prompt: str) -> list[int]:
+    """The document separator and a prompt that ends without its newline, which is added where chunks trail theirs."""
+    trails = policy.boundary.trailing and prompt
+    return [*policy.bos, *policy.encode(prompt + "\n" if trails else prompt)]
+
+
+def encode_comment(policy: Policy, text: str) -> list[int]:
+    """A latent behind its prefix, with its newline where chunks trail theirs."""
+    return policy.encode(text + "\n" if policy.boundary.trailing else text)
+
+
+def comment_text(policy: Policy, ids: Sequence[int]) -> str:
+    """The text of a latent behind its prefix, without the newline that may end it."""
+    return policy.decode(ids).partition("\n")[0].removesuffix("\r")
 
 
 def encode_trace(policy: Policy, trace: Trace, indent_mode: IndentMode) -> EncodedTrace:
     """Tokenise a trace.
 
-    The first line of a trace without a prompt gets a newline before it, which leaves the program as it is and makes it
-    an action like all others.
+    Where chunks lead with their newline, the first line of a trace without a prompt gets one before it, which leaves
+    the program as it is and makes it an action like all others.
 
     Raises:
         ValueError: the trace has no prompt and the tokenizer no document separator: nothing to condition on.
     """
-    prompt = [*policy.bos, *policy.encode(trace.prompt)]
-    if not prompt:
+    prompt, *lines = _chunks(policy.boundary, trace)
+    encoded = [*policy.bos, *policy.encode(prompt)]
+    if not encoded:
         raise ValueError(f"trace {trace.id} has no prompt, and the tokenizer of {policy.name} no document separator")
-    return EncodedTrace(
-        prompt,
-        [policy.encode(_led(line.text)) for line in trace.lines],
-        [policy.encode(_led(latent_prefix(line, indent_mode))) if line.may_think else None for line in trace.lines],
-    )
+    prefixes = [
+        _prefix(policy, trace, t, indent_mode) if line.may_think else None for t, line in enumerate(trace.lines)
+    ]
+    gates = [None if prefix is None else policy.encode(prefix) for prefix in prefixes]
+    return EncodedTrace(encoded, [policy.encode(line) for line in lines], gates, policy.boundary)
 
 
-def _led(text: str) -> str:
-    return text if text.startswith("\n") else "\n" + text
+def _prefix(policy: Policy, trace: Trace, t: int, indent_mode: IndentMode) -> str:
+    prefix = latent_prefix(trace.lines[t], indent_mode).removeprefix("\n")
+    return prefix if policy.boundary.trailing else "\n" + prefix
 
 
-def chunk_mismatches(policy: Policy, trace: Trace) -> int:
-    """How many of a bare trace's chunk-wise tokens are not tokens of its text as a whole.
+def _chunks(boundary: Boundary, trace: Trace) -> list[str]:
+    """The prompt, then each line, cut by ``boundary``."""
+    parts = [split_lead(line.text) for line in trace.lines]
+    if boundary.trailing:
+        leads = [lead for lead, _ in parts] + ["\n"]
+        bodies = [trace.prompt, *(body for _, body in parts)]
+        return [body + lead for body, lead in zip(bodies, leads, strict=True)]
+    return [trace.prompt, *((lead or "\n") + body for lead, body in parts)]
 
-    0 where the tokenizer cuts before every newline, as those of code models do.
-    """
-    chunks = [trace.prompt, *(line.text for line in trace.lines)]
-    whole = set(_token_spans(policy, policy.encode("".join(chunks))))
-    chunkwise = _token_spans(policy, [token for chunk in chunks for token in policy.encode(chunk)])
-    return sum(span not in whole for span in chunkwise)
 
-
-def _token_spans(policy: Policy, ids: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Begin of each token, in characters of single tokens, and the token."""
-    at = 0
-    for token in ids:
-        yield at, token
-        at += len(policy.token_texts[token])
+def chunk_mismatches(policy: Policy, annotated: Annotated, indent_mode: IndentMode) -> tuple[int, int]:
+    """How many chunk-wise tokens of an annotated trace are none of its text as a whole, and of how many."""
+    trace = annotated.trace
+    prompt, *lines = _chunks(policy.boundary, trace)
+    chunks = [prompt]
+    newline = "\n" if policy.boundary.trailing else ""
+    for t, (line, latent) in enumerate(zip(lines, annotated.latents, strict=True)):
+        if latent is not None:
+            chunks += [_prefix(policy, trace, t, indent_mode), latent + newline]
+        chunks.append(line)
+    texts = policy.token_texts
+    return mismatches(policy.encode, lambda token: len(texts[token]), chunks)

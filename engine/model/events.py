@@ -1,7 +1,10 @@
 """Traces in tries: the events of lines, comments and gates, whose log-probabilities can be asked for.
 
-Lines and gates are conditioned on "a new line starts", a comment on having no newline in it, its end being the event
-that any new line starts. So the probabilities of what may come after a line sum to one whatever the vocabulary merges.
+A gate is the event that a latent's whole prefix comes. A line is conditioned on not beginning as a latent does: under
+ACT the gate has paid for that already, and behind a latent a second one may not stand. A comment has no newline in it;
+its end is the event that the line ends, and so is that of a line where chunks trail their newline. Where they lead with
+it, gates and lines are conditioned on "a new line starts". So the probabilities of all annotations and all lines sum to
+one, whatever the vocabulary merges (tests/engine/methods/test_sums.py).
 """
 
 from __future__ import annotations
@@ -14,37 +17,41 @@ from engine.model.policy import Support
 from engine.model.tries import NEW_LINE, Events, Trie, TrieBuilder
 
 Comments = Sequence[Sequence[int] | None]
-"""For each line its latent's tokens, without the prefix and the newline; None where the choice was ACT."""
+"""For each line its latent's tokens behind the prefix, without a newline that leads the next chunk; None for ACT."""
 
 
 class LineEvents(NamedTuple):
+    """The events of an expert's line."""
+
+    tokens: Events
+    """Its tokens, the last as an end of the line where chunks trail their newline."""
+    latent: Events
+    """That a latent's prefix comes in its place; empty where none may."""
+
+
+class AnnotatedEvents(NamedTuple):
     """The events of one line of an annotated trace."""
 
     gate: Events
     """That the latent's whole prefix comes (THINK); empty where a latent may not start."""
     comment: Events
     """Its tokens, then its end where it ended by itself; empty for ACT."""
-    line: Events
-    """The expert's tokens."""
+    line: LineEvents
 
 
 def add_annotated(
     trie: TrieBuilder, trace: EncodedTrace, comments: Comments, max_latent_tokens: int
-) -> list[LineEvents]:
+) -> list[AnnotatedEvents]:
     """Put an annotated trace into ``trie`` and return the events of its lines.
 
-    A comment of ``max_latent_tokens`` was cut, so its end was no choice and is no event.
+    A comment of ``max_latent_tokens`` that has not ended was cut, so its end was no choice and is no event.
     """
     parent = trie.add(trace.prompt)[-1]
     events = []
-    for ids, prefix, comment in zip(trace.lines, trace.gates, comments, strict=True):
-        gate = trie.follow(prefix, parent, first=Support.NEWLINE) if prefix else Events()
-        words = Events()
-        if prefix and comment is not None:
-            opened = trie.add(prefix, parent)[-1]
-            words, parent = _add_comment(trie, comment, opened, ended=len(comment) < max_latent_tokens)
-        line, parent = trie.chain(ids, parent, first=Support.NEWLINE)
-        events.append(LineEvents(gate, words, line))
+    for t, comment in enumerate(comments):
+        gate, words, parent = _add_latent(trie, trace, t, parent, comment, max_latent_tokens)
+        line, parent = _add_line(trie, trace, t, parent)
+        events.append(AnnotatedEvents(gate, words, line))
     return events
 
 
@@ -55,15 +62,15 @@ class LatentEvents(NamedTuple):
     """That the latent's whole prefix comes."""
     comment: Events
     """Its tokens, then its end where it ended by itself; empty for ACT."""
-    lines: tuple[Events, ...]
+    lines: tuple[LineEvents, ...]
     """The expert's next lines, bare, one after the other; none for ACT, whose lines are those of the bare trace."""
 
 
-def add_bare(trie: TrieBuilder, trace: EncodedTrace) -> tuple[list[int], list[Events]]:
+def add_bare(trie: TrieBuilder, trace: EncodedTrace) -> tuple[list[int], list[LineEvents]]:
     """Put a bare trace into ``trie``; returns the node before each line, and each line's events."""
     before, lines = [trie.add(trace.prompt)[-1]], []
-    for ids in trace.lines:
-        line, last = trie.chain(ids, before[-1], first=Support.NEWLINE)
+    for t in range(len(trace.lines)):
+        line, last = _add_line(trie, trace, t, before[-1])
         before.append(last)
         lines.append(line)
     return before[:-1], lines
@@ -79,18 +86,12 @@ def add_latent(
     lines_ahead: int,
 ) -> LatentEvents:
     """Put the latent of line ``t`` behind node ``before``, and behind it at most ``lines_ahead`` bare lines."""
-    prefix = trace.gates[t]
-    if prefix is None:
-        return LatentEvents(Events(), Events(), ())
-    gate = trie.follow(prefix, before, first=Support.NEWLINE)
-    if comment is None:
-        return LatentEvents(gate, Events(), ())
-    opened = trie.add(prefix, before)[-1]
-    words, parent = _add_comment(trie, comment, opened, ended=len(comment) < max_latent_tokens)
+    gate, words, parent = _add_latent(trie, trace, t, before, comment, max_latent_tokens)
     lines = []
-    for ids in trace.lines[t : t + lines_ahead]:
-        line, parent = trie.chain(ids, parent, first=Support.NEWLINE)
-        lines.append(line)
+    if comment is not None:
+        for k in range(t, min(t + lines_ahead, len(trace.lines))):
+            line, parent = _add_line(trie, trace, k, parent)
+            lines.append(line)
     return LatentEvents(gate, words, tuple(lines))
 
 
@@ -105,7 +106,7 @@ def annotated_trie(trace: EncodedTrace, comments: Comments) -> Trie:
         if prefix and comment is not None:
             events, parent = trie.chain(prefix, parent)
             trie.ask(events, "gate")
-            events, parent = trie.chain(comment, parent)
+            events, parent = trie.chain([*comment, *trace.boundary.closing(comment)], parent)
             trie.ask(events, "comment")
         events, parent = trie.chain(ids, parent)
         trie.ask(events, "code")
@@ -117,9 +118,36 @@ def bare_trie(trace: EncodedTrace) -> Trie:
     return annotated_trie(trace, [None] * len(trace.lines))
 
 
-def _add_comment(trie: TrieBuilder, ids: Sequence[int], parent: int, *, ended: bool) -> tuple[Events, int]:
-    events, parent = trie.chain(ids, parent, Support.COMMENT, Support.COMMENT)
-    if ended:
-        nodes, tokens, supports = events
-        events = Events([*nodes, parent], [*tokens, NEW_LINE], [*supports, Support.COMMENT])
-    return events, parent
+def gate_events(trie: TrieBuilder, trace: EncodedTrace, t: int, before: int) -> Events:
+    """That the prefix of a latent of line ``t`` comes behind node ``before``; none where it may not."""
+    prefix = trace.gates[t]
+    return trie.follow(prefix, before, first=_first(trace)) if prefix else Events()
+
+
+def _first(trace: EncodedTrace) -> Support:
+    """What the first token of a gate or a line is renormalised over."""
+    return Support.ANY if trace.boundary.trailing else Support.NEWLINE
+
+
+def _add_line(trie: TrieBuilder, trace: EncodedTrace, t: int, before: int) -> tuple[LineEvents, int]:
+    """The events of a line, and its last node."""
+    (nodes, tokens, supports), last = trie.chain(trace.lines[t], before, first=_first(trace))
+    events = Events(nodes, [*tokens[:-1], trace.boundary.event(tokens[-1])], supports)
+    return LineEvents(events, gate_events(trie, trace, t, before)), last
+
+
+def _add_latent(
+    trie: TrieBuilder, trace: EncodedTrace, t: int, before: int, comment: Sequence[int] | None, max_latent_tokens: int
+) -> tuple[Events, Events, int]:
+    """The events of a gate and of the comment behind it, and the node before the line."""
+    gate, prefix = gate_events(trie, trace, t, before), trace.gates[t]
+    if not prefix or comment is None:
+        return gate, Events(), before
+    opened = trie.add(prefix, before)[-1]
+    (nodes, tokens, supports), last = trie.chain(comment, opened, Support.COMMENT, Support.COMMENT)
+    if trace.boundary.trailing:
+        ending = [*tokens[:-1], *map(trace.boundary.event, tokens[-1:])]
+        return gate, Events(nodes, ending, supports), [last, *trie.add(trace.boundary.closing(comment), last)][-1]
+    if len(comment) < max_latent_tokens:
+        nodes, tokens, supports = [*nodes, last], [*tokens, NEW_LINE], [*supports, Support.COMMENT]
+    return gate, Events(nodes, tokens, supports), last

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from engine.model.policy import Policy, Support
-from engine.model.tries import NEW_LINE, Batch, EventRun
+from engine.model.tries import Batch, EventRun
 
 LOGIT_ROWS = 512
 """Events whose logits are held at a time; the backward pass computes them again."""
@@ -52,10 +52,10 @@ def _chunk(policy: Policy, picked: Tensor, tokens: Tensor, part: slice, run: Eve
 def _event_logprobs(policy: Policy, hidden: Tensor, tokens: Tensor, run: EventRun) -> Tensor:
     """[C] log-probabilities of events from the hidden states [C, D] before them."""
     logits = policy.logits(hidden)
-    chosen = logits.gather(1, tokens.clamp(min=0)[:, None])[:, 0]
-    if run.new_lines:
-        new_line = logits[:, policy.supports[Support.NEWLINE]].logsumexp(1)
-        chosen = torch.where(tokens == NEW_LINE, new_line, chosen)
+    if run.line_ends:
+        chosen = policy.line_ends.logmass_of(logits, -1 - tokens)
+    else:
+        chosen = logits.gather(1, tokens[:, None])[:, 0]
     if run.support != Support.ANY:
         logits = logits.masked_fill(~policy.supports[run.support], float("-inf"))
     return chosen - logits.logsumexp(1)

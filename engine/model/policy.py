@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from engine.model.boundary import LEADING, MOST_MISMATCHES, Boundary, LineEnds, classes_of, measured
 from engine.model.loading import ModelError, load_model
 from engine.model.products import PackedProduct
 
@@ -39,7 +40,7 @@ class Support(IntEnum):
     NEWLINE = 1
     """Tokens that begin with a newline: what can follow once a new line is known to start."""
     COMMENT = 2
-    """What may stand inside a one-line comment, and the NEWLINE tokens, any of which ends it."""
+    """What may stand inside a one-line comment, and the tokens that end a line, any of which ends it."""
 
 
 @dataclass(eq=False)
@@ -116,9 +117,33 @@ class Policy:
         inside = [
             bool(text) and i not in special and not _ends_python_line(text) for i, text in enumerate(self.token_texts)
         ]
-        rows = torch.tensor([[True] * self.vocab_size, newline, inside])
-        rows[Support.COMMENT] |= rows[Support.NEWLINE]
-        return rows.to(self.device)
+        rows = torch.tensor([[True] * self.vocab_size, newline, inside], device=self.device)
+        rows[Support.COMMENT, self.line_ends.tokens] = True
+        return rows
+
+    @cached_property
+    def boundary(self) -> Boundary:
+        """How text is cut into chunks: whichever kind gives the tokens that the whole text has.
+
+        Raises:
+            ModelError: neither does.
+        """
+        texts = self.token_texts
+        trailing, *shares = measured(self.encode, lambda token: len(texts[token]))
+        if min(shares) > MOST_MISMATCHES:
+            raise ModelError(
+                f"{self.name}: its tokenizer cuts neither before newlines nor behind them ({min(shares):.0%} of the "
+                "tokens of lines by themselves are none of the text's); choose another model"
+            )
+        if not trailing:
+            return LEADING
+        classes = {token: k for k, row in enumerate(classes_of(texts, trailing=True)) for token in row}
+        return Boundary(True, classes, tuple(self.encode("\n")))
+
+    @cached_property
+    def line_ends(self) -> LineEnds:
+        """The tokens that end a line, by what else they say."""
+        return LineEnds.of(classes_of(self.token_texts, trailing=self.boundary.trailing), self.device)
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:

@@ -26,7 +26,10 @@ from torch import Tensor
 from engine.model.policy import Support
 
 NEW_LINE = -1
-"""In place of a token: any token that begins a new line."""
+"""In place of a token: any token that says nothing but that the line ends. ``-1 - k``: any token of class k that ends
+it (`boundary`)."""
+_CODES = 1 << 31
+"""Above the classes and tokens there can be."""
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
@@ -39,7 +42,7 @@ class Targets:
     nodes: Ints
     """[E] node behind which each event comes."""
     tokens: Ints
-    """[E] token that comes, or NEW_LINE."""
+    """[E] token that comes, or a class of them."""
     supports: NDArray[np.int8]
     """[E] `Support` over which its probability is renormalised."""
     owners: Ints
@@ -209,8 +212,8 @@ class EventRun(NamedTuple):
     support: Support
     stop: int
     """Behind the last of them; they begin where the run before it stops."""
-    new_lines: bool
-    """Is any of them NEW_LINE?"""
+    line_ends: bool
+    """Are they classes of tokens that end a line, and not single tokens?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +229,7 @@ class Batch:
     nodes: Tensor
     """int64 [P] place of each distinct event's node in the B * L of all rows, by support, then by place."""
     tokens: Tensor
-    """int64 [P] token, or NEW_LINE."""
+    """int64 [P] token, or a class of them."""
     runs: tuple[EventRun, ...]
     """Of the P events."""
     uses: Tensor
@@ -301,16 +304,17 @@ def _collated_targets(parts: Sequence[Targets], begins: Sequence[int], places: i
     first = np.cumsum([0, *map(len, parts)])[:-1]
     nodes = _joined([part.nodes + begin for part, begin in zip(parts, begins, strict=True)])
     tokens, supports = _joined([part.tokens for part in parts]), _joined([part.supports for part in parts])
-    keys, uses = np.unique(((supports * places + nodes) << 32) + (tokens - NEW_LINE), return_inverse=True)
+    kinds = supports * 2 + (tokens < 0)
+    keys, uses = np.unique(((kinds * places + nodes) << 32) + (tokens + _CODES), return_inverse=True)
     where, token = np.divmod(keys, 1 << 32)
-    support, node = np.divmod(where, places)
-    token += NEW_LINE
+    kind, node = np.divmod(where, places)
+    token -= _CODES
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     labels = _joined([_relabelled(part, names) for part in parts])
     return {
         "nodes": torch.from_numpy(node),
         "tokens": torch.from_numpy(token),
-        "runs": tuple(_runs(support, token)),
+        "runs": tuple(_runs(kind)),
         "uses": torch.from_numpy(uses.reshape(-1)),
         "owners": torch.from_numpy(_joined([part.owners + n for part, n in zip(parts, first, strict=True)])),
         "complement": torch.from_numpy(np.concatenate([part.complement for part in parts])),
@@ -329,11 +333,7 @@ def _relabelled(part: Targets, names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([names.index(name) for name in part.names], dtype=np.int64)[part.labels]
 
 
-def _runs(supports: NDArray[np.int64], tokens: NDArray[np.int64]) -> Iterable[EventRun]:
-    """One for each support that occurs; they are sorted."""
-    begin = 0
-    for support in Support:
-        stop = int(np.searchsorted(supports, support, side="right"))
-        if stop > begin:
-            yield EventRun(support, stop, bool((tokens[begin:stop] == NEW_LINE).any()))
-        begin = stop
+def _runs(kinds: NDArray[np.int64]) -> Iterable[EventRun]:
+    """One for each kind that occurs, twice its support and one more for line ends; they are sorted."""
+    for kind in np.unique(kinds).tolist():
+        yield EventRun(Support(kind // 2), int(np.searchsorted(kinds, kind, side="right")), bool(kind % 2))

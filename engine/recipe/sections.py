@@ -152,7 +152,12 @@ class Estep(Section):
     clip: float = Field(0.2, gt=0)
     """Half width of the clipped ratio."""
     explore: float = Field(0.2, ge=0, le=1)
-    """Weight of the exploration mixture at the gate, corrected by its importance weight."""
+    """Weight of the exploration mixture at the gate, corrected by importance weights."""
+    importance_cap: float = Field(10.0, ge=1)
+    """Most that a product of importance weights may be: above, some bias is taken for less variance."""
+    comment_weight: Literal["policy", "open"] = "policy"
+    """``policy``: comments are learnt by the policy gradient, which is small where the gate is almost shut. ``open``:
+    as if the gate had stood open where exploration opened it."""
     explore_prior: float = Field(0.5, gt=0, le=1)
     """P(THINK) of the exploration mixture. 1, with ``explore = 1``, holds the gate open: it is no choice then, and is
     not learnt."""

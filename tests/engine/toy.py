@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from engine.model.boundary import LEADING
 from engine.model.policy import Policy, Support
 
 NEWLINE, HASH = 0, 1
@@ -28,4 +29,6 @@ def toy_policy(seed: int, layers: int = 1) -> Policy:
     supports = torch.ones(3, len(WORDS), dtype=torch.bool)
     supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in WORDS])
     policy.__dict__["supports"] = supports
+    policy.__dict__["boundary"] = LEADING
+    policy.__dict__["token_texts"] = list(WORDS)
     return policy

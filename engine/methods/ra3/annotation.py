@@ -14,6 +14,7 @@ from engine.methods.ra3.rewards import Group
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.ra3.scoring import score_group
 from engine.methods.ra3.states import Chosen
+from engine.model.encoding import comment_text
 from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 
@@ -33,7 +34,7 @@ def choose(context: Context, actors: Actors, round_: int) -> Chosen:
     for i in range(0, len(indices), size):
         part = indices[i : i + size]
         kept = keep(context, actors, part, count, round_, shares)
-        record(context.writer, kept, settings, context.policy.decode, round_, "mstep")
+        record(context.writer, kept, settings, partial(comment_text, context.policy), round_, "mstep")
         groups += kept
         chosen += [(i, rollout.comments) for i, group in zip(part, kept, strict=True) for rollout in group.rollouts]
         context.display.tell(i + len(part), len(indices), "traces")

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from engine.corpora.traces import Trace
 from engine.decoding.latents import Rollout
 from engine.methods.ra3.decisions import ask_decision
-from engine.methods.ra3.rewards import Group, branch_return, charges, line_logprob, malformed
+from engine.methods.ra3.rewards import Group, branch_return, charges, importance_weights, malformed
+from engine.methods.ra3.scoring import LinePlaces, ask_line, read_line
 from engine.model.encoding import EncodedTrace
-from engine.model.events import LatentEvents, add_bare, add_latent
+from engine.model.events import LatentEvents, LineEvents, add_bare, add_latent
 from engine.model.policy import Policy
-from engine.model.tries import Events, Trie, TrieBuilder
+from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Ra3
 from engine.training.scoring import score
 
@@ -41,6 +42,7 @@ def place_branches(
     tries = [BranchTrie(encoded)]
     for t, prefix in enumerate(encoded.gates):
         ahead = len(prefix or ()) + sum(map(len, encoded.lines[t : t + lines_ahead]))
+        ahead += sum(len(gate or ()) for gate in encoded.gates[t : t + lines_ahead])
         for g, rollout in enumerate(rollouts):
             comment = rollout.comments[t]
             most = ahead + len(comment) if comment is not None else len(prefix or ())
@@ -71,7 +73,18 @@ def score_branches(
         lines = ahead[g, t] or bare[t : t + reach]
         line_logprobs_GT[g, t] = lines[0]
         returns_GT[g, t] = branch_return(lines, float(charges_GT[g, t]), ra3.gamma)
-    return Group(trace, encoded, rollouts, line_logprobs_GT, np.array(bare), charges_GT, returns_GT)
+    weights = importance_weights(rollouts, "branch", ra3.estep.importance_cap)
+    return Group(
+        trace=trace,
+        encoded=encoded,
+        rollouts=rollouts,
+        line_logprobs=line_logprobs_GT,
+        bare_logprobs=np.array(bare),
+        charges=charges_GT,
+        returns=returns_GT,
+        weights=weights,
+        weighted_returns=returns_GT * weights.upto,
+    )
 
 
 def _score(
@@ -83,23 +96,22 @@ def _score(
     lines_at = [{key: _ask(part, b.lines) for key, b in part.branches.items()} for part in tries]
     scores = score(scorer, [part.trie.build() for part in tries], compute)
 
-    def lines(values: NDArray[np.float64], places: Sequence[slice]) -> list[float]:
-        return [line_logprob(values[at], ra3.line_logp) for at in places]
+    def lines(values: NDArray[np.float64], places: Sequence[LinePlaces]) -> list[float]:
+        return [read_line(values, at, ra3.line_logp) for at in places]
 
     comments = {key: values[at] for values, part in zip(scores, comments_at, strict=True) for key, at in part.items()}
     ahead = {key: lines(values, at) for values, part in zip(scores, lines_at, strict=True) for key, at in part.items()}
     return lines(scores[0], bare_at), comments, ahead
 
 
-def _ask(part: BranchTrie, lines: Sequence[Events]) -> list[slice]:
-    return [part.trie.ask(line, "line") for line in lines]
+def _ask(part: BranchTrie, lines: Sequence[LineEvents]) -> list[LinePlaces]:
+    return [ask_line(part.trie, line) for line in lines]
 
 
-def branch_gradient(group: Group, ra3: Ra3, compute: Compute, *, clipped: bool) -> list[Trie]:
+def branch_gradient(group: Group, ra3: Ra3, compute: Compute) -> list[Trie]:
     """The tries of one group's update of q: the gradient flows from all branches through the bare trace."""
-    rollouts, advantages = group.rollouts, group.advantages
-    tries = place_branches(group.encoded, rollouts, ra3.max_latent_tokens, 0, compute.row_tokens)
+    tries = place_branches(group.encoded, group.rollouts, ra3.max_latent_tokens, 0, compute.row_tokens)
     for part in tries:
         for (g, t), events in part.branches.items():
-            ask_decision(part.trie, events, rollouts[g], t, float(advantages[g, t]), clipped=clipped)
+            ask_decision(part.trie, events, group, g, t, ra3)
     return [part.trie.build() for part in tries if part.trie.n_targets]

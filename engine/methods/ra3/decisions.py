@@ -1,33 +1,41 @@
-"""What the policy gradient asks of one decision: its gate and its comment, each weighed by the decision's advantage."""
+"""What the policy gradient asks of one decision: its gate and its comment, each with the decision's coefficient."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from engine.decoding.latents import Rollout
-from engine.methods.ra3.rewards import decision_logprob, importance
-from engine.model.events import LatentEvents, LineEvents
+from engine.decoding.latents import Gate
+from engine.methods.ra3.rewards import Group, decision_logprob, importance, log_complement
+from engine.model.events import AnnotatedEvents, LatentEvents
 from engine.model.tries import TrieBuilder
+from engine.recipe.sections import Ra3
 
 
 def ask_decision(
-    trie: TrieBuilder, events: LineEvents | LatentEvents, rollout: Rollout, t: int, advantage: float, *, clipped: bool
+    trie: TrieBuilder, events: AnnotatedEvents | LatentEvents, group: Group, g: int, t: int, ra3: Ra3
 ) -> None:
-    """Add the targets of the decision at line ``t`` to ``trie``: its gate, and the events of its comment.
+    """Add the targets of rollout ``g``'s decision at line ``t`` to ``trie``: its gate, and the events of its comment.
 
-    A gate's coefficient is its advantage times the importance weight of exploration; one that was held open was no
-    choice, and has no target. A comment's tokens carry the weight of their temperature alone: they are learnt as if the
-    gate had stood open where exploration opened it.
-    ``clipped`` keeps the old log-probabilities, for a second pass over the same rollouts.
+    Their coefficient is that of the group; a comment's may be so as if the gate had stood open where exploration opened
+    it (``ra3.estep.comment_weight``). A gate that was held open was no choice, and has no target. Old log-probabilities
+    are kept for several passes over the same rollouts.
     """
-    gate = rollout.gates[t]
+    rollout = group.rollouts[g]
+    gate, coefficient = rollout.gates[t], float(group.coefficients[g, t])
     if gate is None:
         return
+    clipped = ra3.estep.epochs > 1
     if gate.behaviour_logprob < 0:
         old = decision_logprob(gate) if clipped else math.nan
-        trie.ask_whole(events.gate, "gate", advantage * importance(gate), old, complement=not gate.think)
-    logprobs, behaviour = rollout.comment_logprobs[t], rollout.behaviour_logprobs[t]
-    weights = advantage * np.exp(np.subtract(logprobs, behaviour))
-    trie.ask(events.comment, "comment", weights.tolist(), logprobs if clipped else ())
+        trie.ask_whole(events.gate, "gate", coefficient, old, complement=not gate.think)
+        if ra3.bound == "bernoulli":
+            trie.ask_whole(events.gate, "gate", -float(group.weights.before[g, t]) * kl_slope(gate, ra3.alpha))
+    if ra3.estep.comment_weight == "open":
+        coefficient /= importance(gate)
+    trie.ask(events.comment, "comment", coefficient, rollout.comment_logprobs[t] if clipped else ())
+
+
+def kl_slope(gate: Gate, alpha: float) -> float:
+    """Derivative of `rewards.gate_kl` by log g, which no draw of the gate tells: the charge is the same for both."""
+    log_think, log_act = gate.logprob_think, log_complement(gate.logprob_think)
+    return math.exp(log_think) * (log_think - math.log(1 - alpha) - log_act + math.log(alpha))

@@ -15,6 +15,7 @@ from engine.methods.ra3.rewards import Group
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.ra3.scoring import policy_gradient
 from engine.methods.ra3.states import EstepState
+from engine.model.encoding import comment_text
 from engine.model.policy import Policy
 from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
@@ -41,7 +42,7 @@ def expectation(context: Context, round_: int, state: EstepState | None) -> Acto
         update = _improve(context, trainer, groups)
         if settings.scorer != "frozen":
             follow(actors.reference, actors.q, settings.ema_decay)
-        record(context.writer, groups, context.recipe.ra3, context.policy.decode, round_, "estep")
+        record(context.writer, groups, context.recipe.ra3, partial(comment_text, context.policy), round_, "estep")
 
         def state_now(number: int = number) -> EstepState:
             mean = actors.reference.state_dict() if settings.scorer != "frozen" else None
@@ -93,7 +94,7 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> Upd
     settings, compute = context.recipe.ra3, context.memory.compute
     clip = Clip(settings.estep.clip, settings.estep.clip) if settings.estep.epochs > 1 else None
     gradient = branch_gradient if settings.estep.mode == "branch" else policy_gradient
-    tries = [trie for group in groups for trie in gradient(group, settings, compute, clipped=clip is not None)]
+    tries = [trie for group in groups for trie in gradient(group, settings, compute)]
     with context.ledger.clock("train"):
         return [trainer.update(tries, clip) for _ in range(settings.estep.epochs)][-1]
 

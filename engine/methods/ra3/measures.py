@@ -78,7 +78,9 @@ def record(
     for group in groups:
         for g, rollout in enumerate(group.rollouts):
             latents = tuple(None if ids is None else decode(ids) for ids in rollout.comments)
-            text = Annotated(group.trace, latents, mode=settings.latent_indent).text
+            text = Annotated(
+                group.trace, latents, mode=settings.latent_indent, trailing=group.encoded.boundary.trailing
+            ).text
             rewards = group.rewards[g]
             row = {
                 "step": writer.step + 1,

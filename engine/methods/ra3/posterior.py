@@ -11,12 +11,13 @@ Shapes: G rollouts of a trace, T lines.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from engine.decoding.latents import Rollout
-from engine.methods.ra3.rewards import Floats, Group, decision_logprob
+from engine.methods.ra3.rewards import Floats, Group
 from engine.recipe.sections import Ra3
 
 Pick = Callable[[Floats], int]
@@ -50,24 +51,30 @@ def effective_share(log_weights: Floats) -> float:
 
 
 def correction(rollout: Rollout, settings: Ra3) -> list[float]:
-    """For each line what turns exp(reward) into a weight, in nats: log 1/b of its gate, and log q/b of its comment.
+    """For each line what turns exp(reward) into a weight, in nats: log p/b of its gate, and log q/b of its comment.
 
-    The ``bernoulli`` charge holds -log q of the gate, which is taken back.
+    The prior p of a gate is that of the ``bernoulli`` bound; under ``penalty`` it is the charge, and even.
     """
-    found = []
+    nats = []
     for t, gate in enumerate(rollout.gates):
-        told = sum(rollout.comment_logprobs[t]) - sum(rollout.behaviour_logprobs[t])
+        own = sum(rollout.comment_logprobs[t]) - sum(rollout.behaviour_logprobs[t])
         if gate is not None:
-            told -= gate.behaviour_logprob
-            told += decision_logprob(gate) if settings.bound == "bernoulli" else 0.0
-        found.append(told)
-    return found
+            own -= gate.behaviour_logprob
+            if settings.bound == "bernoulli":
+                own += math.log(1 - settings.alpha if gate.think else settings.alpha)
+        nats.append(own)
+    return nats
 
 
 def log_weights(group: Group, worth_GT: Floats, settings: Ra3) -> Floats:
-    """[G, T] log-weight of each decision; ``worth_GT`` is what it is rewarded with, in nats."""
+    """[G, T] log-weight of each decision; ``worth_GT`` is what it is rewarded with, in nats.
+
+    The ``bernoulli`` bound charges every gate its KL, which is of all draws and not of this one: it is taken back, and
+    the prior put in its place, which no temperature changes.
+    """
     corrections = np.array([correction(rollout, settings) for rollout in group.rollouts])
-    return np.asarray(worth_GT / settings.estep.resample_temperature + corrections)
+    kls = group.gate_kls(settings.alpha) if settings.bound == "bernoulli" else 0.0
+    return np.asarray((worth_GT + kls) / settings.estep.resample_temperature + corrections)
 
 
 def keep_lines(group: Group, weights_GT: Floats, pick: Pick) -> Rollout:

@@ -6,15 +6,25 @@ Shapes: G rollouts of a trace, T lines.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from engine.corpora.traces import Trace
 from engine.decoding.latents import Rollout
 from engine.methods.ra3.decisions import ask_decision
-from engine.methods.ra3.rewards import Floats, Group, charges, line_logprob, malformed, returns
+from engine.methods.ra3.rewards import (
+    Floats,
+    Group,
+    charges,
+    importance_weights,
+    line_logprob,
+    malformed,
+    returns,
+    weighted_returns,
+)
 from engine.model.encoding import EncodedTrace
-from engine.model.events import Comments, LineEvents, add_annotated, add_bare
+from engine.model.events import AnnotatedEvents, Comments, LineEvents, add_annotated, add_bare
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Ra3
@@ -27,13 +37,13 @@ def score_group(
     """Log-likelihoods of the lines, bare and under each rollout's latents, and the charges."""
     annotations: list[Comments] = [[None] * len(encoded.lines), *(rollout.comments for rollout in rollouts)]
     placed = place_annotations(encoded, annotations, ra3.max_latent_tokens, compute.row_tokens)
-    lines = [[trie.ask(event.line, "line") for event in events] for trie, events in placed]
+    lines = [[ask_line(trie, event.line) for event in events] for trie, events in placed]
     comments = [[trie.ask(event.comment, "comment") for event in events] for trie, events in placed]
     tries = list(dict.fromkeys(trie for trie, _ in placed))
     scores = dict(zip(tries, score(scorer, [trie.build() for trie in tries], compute), strict=True))
     values = [scores[trie] for trie, _ in placed]
     bare, *line_logprobs = [
-        [line_logprob(row[at], ra3.line_logp) for at in places] for row, places in zip(values, lines, strict=True)
+        [read_line(row, at, ra3.line_logp) for at in places] for row, places in zip(values, lines, strict=True)
     ]
     charges_GT = np.array(
         [
@@ -42,32 +52,63 @@ def score_group(
         ]
     )
     line_logprobs_GT = np.array(line_logprobs)
-    returns_GT = returns(line_logprobs_GT - charges_GT, ra3.gamma, ra3.horizon)
-    return Group(trace, encoded, rollouts, line_logprobs_GT, np.array(bare), charges_GT, returns_GT)
+    rewards_GT = line_logprobs_GT - charges_GT
+    weights = importance_weights(rollouts, "trajectory", ra3.estep.importance_cap)
+    return Group(
+        trace=trace,
+        encoded=encoded,
+        rollouts=rollouts,
+        line_logprobs=line_logprobs_GT,
+        bare_logprobs=np.array(bare),
+        charges=charges_GT,
+        returns=returns(rewards_GT, ra3.gamma, ra3.horizon),
+        weights=weights,
+        weighted_returns=weighted_returns(rewards_GT, weights, ra3.gamma, ra3.horizon),
+    )
+
+
+class LinePlaces(NamedTuple):
+    """Where the targets of a line stand among those of its trie."""
+
+    tokens: slice
+    act: int | None
+    """That it does not begin as a latent."""
+
+
+def ask_line(trie: TrieBuilder, line: LineEvents) -> LinePlaces:
+    """Ask for a line's tokens, and for what it is conditioned on."""
+    act = trie.ask_whole(line.latent, "act", complement=True) if line.latent.nodes else None
+    return LinePlaces(trie.ask(line.tokens, "line"), act)
+
+
+def read_line(values: Floats, places: LinePlaces, how: Literal["mean", "sum"]) -> float:
+    """l_t of a line from the log-probabilities of its trie's targets."""
+    log_act = 0.0 if places.act is None else float(values[places.act])
+    return line_logprob(values[places.tokens], how, log_act)
 
 
 def place_annotations(
     encoded: EncodedTrace, annotations: Sequence[Comments], max_latent_tokens: int, row_tokens: int
-) -> list[tuple[TrieBuilder, list[LineEvents]]]:
+) -> list[tuple[TrieBuilder, list[AnnotatedEvents]]]:
     """Put annotations of one trace into as few tries as hold ``row_tokens`` each; common beginnings are shared."""
     placed = []
     trie = TrieBuilder()
     for comments in annotations:
         latent_tokens = sum(len(ids) for ids in comments if ids)
-        most = len(encoded.prompt) + sum(map(len, encoded.lines)) + 2 * sum(len(g or ()) for g in encoded.gates)
+        most = len(encoded.prompt) + sum(map(len, encoded.lines)) + 3 * sum(len(g or ()) for g in encoded.gates)
         if len(trie) and len(trie) + most + latent_tokens > row_tokens:
             trie = TrieBuilder()
         placed.append((trie, add_annotated(trie, encoded, comments, max_latent_tokens)))
     return placed
 
 
-def policy_gradient(group: Group, ra3: Ra3, compute: Compute, *, clipped: bool) -> list[Trie]:
+def policy_gradient(group: Group, ra3: Ra3, compute: Compute) -> list[Trie]:
     """The tries of one group's update of q."""
     comments = [rollout.comments for rollout in group.rollouts]
     placed = place_annotations(group.encoded, comments, ra3.max_latent_tokens, compute.row_tokens)
-    for (trie, events), rollout, advantages_T in zip(placed, group.rollouts, group.advantages, strict=True):
+    for g, (trie, events) in enumerate(placed):
         for t, event in enumerate(events):
-            ask_decision(trie, event, rollout, t, float(advantages_T[t]), clipped=clipped)
+            ask_decision(trie, event, group, g, t, ra3)
     return [trie.build() for trie in dict.fromkeys(trie for trie, _ in placed) if trie.n_targets]
 
 
@@ -77,9 +118,9 @@ def bare_logprobs(policy: Policy, traces: Sequence[EncodedTrace], ra3: Ra3, comp
     for encoded in traces:
         trie = TrieBuilder()
         _, lines = add_bare(trie, encoded)
-        places.append([trie.ask(line, "line") for line in lines])
+        places.append([ask_line(trie, line) for line in lines])
         tries.append(trie.build())
     return [
-        np.array([line_logprob(values[at], ra3.line_logp) for at in lines])
+        np.array([read_line(values, at, ra3.line_logp) for at in lines])
         for values, lines in zip(score(policy, tries, compute), places, strict=True)
     ]
