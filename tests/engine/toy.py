@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from engine.model.boundary import LEADING
+from engine.model.boundary import LEADING, Boundary, classes_of
 from engine.model.policy import Policy, Support
 
 NEWLINE, HASH = 0, 1
 WORDS = ("\n", "#", "a", "b")
 
 
-def toy_policy(seed: int, layers: int = 1) -> Policy:
-    """A random Llama over `WORDS`; word 0 begins a line, the others may stand in a comment."""
+def toy_policy(seed: int, layers: int = 1, words: tuple[str, ...] = WORDS, *, trailing: bool = False) -> Policy:
+    """A random Llama over ``words``, which may stand in a comment where they do not end a line."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(WORDS),
+        vocab_size=len(words),
         hidden_size=16,
         intermediate_size=24,
         num_hidden_layers=layers,
@@ -26,9 +26,11 @@ def toy_policy(seed: int, layers: int = 1) -> Policy:
         initializer_range=0.5,
     )
     policy = Policy(LlamaForCausalLM(config).eval(), None, "toy")
-    supports = torch.ones(3, len(WORDS), dtype=torch.bool)
-    supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in WORDS])
+    supports = torch.ones(3, len(words), dtype=torch.bool)
+    supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in words])
+    classes = {token: k for k, row in enumerate(classes_of(words, trailing=True)) for token in row}
     policy.__dict__["supports"] = supports
-    policy.__dict__["boundary"] = LEADING
-    policy.__dict__["token_texts"] = list(WORDS)
+    policy.__dict__["boundary"] = Boundary(True, classes, [NEWLINE]) if trailing else LEADING
+    policy.__dict__["token_texts"] = list(words)
+    policy.__dict__["decode"] = lambda ids: "".join(words[token] for token in ids)
     return policy

@@ -10,7 +10,7 @@ import pytest
 from engine.corpora.traces import Line, Trace
 from engine.decoding.latents import Gate, Rollout
 from engine.methods.ra3.heldout import perplexities
-from engine.methods.ra3.rewards import Group
+from engine.methods.ra3.rewards import Group, Weights
 from engine.model.encoding import EncodedTrace
 from engine.recipe.sections import Ra3
 
@@ -22,7 +22,17 @@ def group(lengths: list[int], totals: list[list[float]], bare: list[float], how:
     encoded = EncodedTrace([0], [[0] * n for n in lengths], [[0, 1]] * len(lengths))
     rollouts = [Rollout(gates=[Gate(g == 0, -1.0, -1.0)] * len(lengths)) for g in range(len(totals))]
     zeros = np.zeros((len(totals), len(lengths)))
-    return Group(trace, encoded, rollouts, np.array(totals) / lines, np.array(bare) / lines, zeros, zeros)
+    return Group(
+        trace,
+        encoded,
+        rollouts,
+        np.array(totals) / lines,
+        np.array(bare) / lines,
+        zeros,
+        zeros,
+        Weights(zeros, zeros),
+        zeros,
+    )
 
 
 @pytest.mark.parametrize("how", ["mean", "sum"])

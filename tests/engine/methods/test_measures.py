@@ -10,7 +10,7 @@ import pytest
 from engine.corpora.traces import Line, Trace
 from engine.decoding.latents import Gate, Rollout
 from engine.methods.ra3.measures import measure
-from engine.methods.ra3.rewards import Group, gate_charge, returns
+from engine.methods.ra3.rewards import Group, Weights, gate_charge, returns
 from engine.model.encoding import EncodedTrace
 from engine.recipe.sections import Ra3
 
@@ -31,7 +31,17 @@ def group(thinks: list[list[bool]], line_logprobs: list[list[float]], bare: list
     charges = np.array([[gate_charge(gate, SETTINGS) for gate in rollout.gates] for rollout in rollouts])
     likelihood = np.array(line_logprobs)
     worth = returns(likelihood - charges, SETTINGS.gamma, SETTINGS.horizon)
-    return Group(trace, encoded, rollouts, likelihood, np.array(bare), charges, worth)
+    return Group(
+        trace,
+        encoded,
+        rollouts,
+        likelihood,
+        np.array(bare),
+        charges,
+        worth,
+        Weights(np.ones_like(worth), np.ones_like(worth)),
+        worth,
+    )
 
 
 TWO = group(

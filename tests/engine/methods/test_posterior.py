@@ -14,15 +14,15 @@ from engine.decoding.latents import Exploration, Gate, Rollout, decide
 from engine.methods.ra3.estep import follow
 from engine.methods.ra3.lexicon import collapse, lexicon
 from engine.methods.ra3.posterior import (
-    correction,
     effective_share,
     keep_lines,
     keep_trace,
+    log_weights,
     normalised,
     ranked,
     resampler,
 )
-from engine.methods.ra3.rewards import Group, charges, malformed
+from engine.methods.ra3.rewards import Group, charges, importance_weights, malformed
 from engine.model.encoding import EncodedTrace
 from engine.pipeline import execute
 from engine.recipe.sections import Ra3
@@ -54,22 +54,24 @@ def group(*rollouts: Rollout) -> Group:
     trace = Trace("t", "p", tuple(Line("\nx", "", True) for _ in range(lines)), "here")
     zeros = np.zeros((len(rollouts), lines))
     encoded = EncodedTrace([0], [[0]] * lines, [[0, 1]] * lines)
-    return Group(trace, encoded, list(rollouts), zeros, zeros[0], zeros, zeros)
+    weights = importance_weights(rollouts, "branch", 100.0)
+    return Group(trace, encoded, list(rollouts), zeros, zeros[0], zeros, zeros, weights, zeros)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("bound", ["penalty", "bernoulli"])
-def test_weights_turn_draws_of_an_exploring_gate_into_the_posterior(bound: str) -> None:
-    """E_b[w f] / E_b[w] against sum_z p(z) pi(a|z) f(z), for a gate alone and a comment of two words."""
+def test_weights_turn_draws_of_an_exploring_gate_into_the_posterior(bound: str, temperature: float) -> None:
+    """E_b[w f] / E_b[w] against sum_z p(z) (pi(a|z) e^-c)^(1/kappa) f(z), for a gate and a comment of two words."""
     c, alpha, g = 0.3, 0.9, 0.2
-    settings = Ra3(bound=bound, penalty=c, alpha=alpha)
+    settings = Ra3.model_validate(
+        {"bound": bound, "penalty": c, "alpha": alpha, "estep": {"resample_temperature": temperature}}
+    )
     explore = Exploration(0.5, 0.5, 2.0)
     word = {2: 0.7, 3: 0.3}  # q, which is also the prior of words
     tempered = {2: 0.6, 3: 0.4}
     likelihood = {None: 0.1, 2: 0.5, 3: 0.2}
     b = explore.p_think(math.log(g))
-    prior = {True: math.exp(-c), False: 1.0}
-    if bound == "bernoulli":
-        prior = {True: (1 - alpha) * math.exp(-c), False: alpha}
+    prior = {True: 1 - alpha, False: alpha} if bound == "bernoulli" else {True: 1.0, False: 1.0}
 
     exact, ours = {}, {}
     for z, pi in likelihood.items():
@@ -82,8 +84,9 @@ def test_weights_turn_draws_of_an_exploring_gate_into_the_posterior(bound: str) 
             ended=[think],
         )
         (charge,) = charges(drawn, [[]], [False], settings)
-        weight = math.exp(math.log(pi) - charge + correction(drawn, settings)[0])
-        exact[z] = prior[think] * (1.0 if z is None else word[z]) * pi
+        weight = math.exp(log_weights(group(drawn), np.array([[math.log(pi) - charge]]), settings)[0, 0])
+        rewarded = (pi * math.exp(-c if think else 0.0)) ** (1 / temperature)
+        exact[z] = prior[think] * (1.0 if z is None else word[z]) * rewarded
         ours[z] = (1 - b if z is None else b * tempered[z]) * weight
     for z in likelihood:
         assert ours[z] / sum(ours.values()) == pytest.approx(exact[z] / sum(exact.values()))

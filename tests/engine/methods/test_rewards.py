@@ -9,13 +9,19 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from engine.corpora.traces import Line, Trace
 from engine.decoding.latents import Gate, Rollout
-from engine.methods.ra3.decisions import ask_decision
+from engine.methods.ra3.decisions import ask_decision, kl_slope
 from engine.methods.ra3.rewards import (
+    Group,
+    Weights,
     decision_logprob,
     gate_charge,
-    importance,
+    gate_kl,
+    importance_weights,
     leave_one_out,
     line_logprob,
     returns,
@@ -73,23 +79,44 @@ def test_the_penalty_charges_c_for_a_think_alone() -> None:
     assert gate_charge(None, settings) == 0
 
 
-def test_the_bernoulli_charge_is_the_gates_exact_kl_in_expectation() -> None:
+def test_the_bernoulli_charge_is_the_gates_exact_kl_whatever_was_drawn() -> None:
     g, alpha, c = 0.3, 0.9, 0.05
     settings = Ra3(bound="bernoulli", alpha=alpha, penalty=c)
-    expected = g * gate_charge(gate(g, True), settings) + (1 - g) * gate_charge(gate(g, False), settings)
     kl = g * math.log(g / (1 - alpha)) + (1 - g) * math.log((1 - g) / alpha)
-    assert expected == pytest.approx(kl + g * c)
+    assert gate_charge(gate(g, True), settings) == pytest.approx(kl + c)
+    assert gate_charge(gate(g, False), settings) == pytest.approx(kl)
+    assert gate_charge(gate(0.1, False), settings) == pytest.approx(0, abs=1e-12)  # the prior itself
 
 
-def test_importance_weights_make_an_exploring_gate_unbiased() -> None:
-    g, explore = 0.1, 0.4
-    worth = {True: 2.0, False: -1.0}
-    behaviour = (1 - explore) * g + explore * 0.5
-    corrected = sum(
-        (behaviour if think else 1 - behaviour) * importance(gate(g, think, explore)) * worth[think]
-        for think in (True, False)
-    )
-    assert corrected == pytest.approx(g * 2 - (1 - g))
+@given(st.floats(1e-6, 1 - 1e-6), st.booleans(), st.floats(0.01, 0.99))
+def test_no_draw_of_an_exploring_gate_is_a_credit(g: float, think: bool, alpha: float) -> None:
+    assert gate_charge(gate(g, think, 0.5), Ra3(bound="bernoulli", alpha=alpha)) >= -1e-9
+
+
+def test_the_slope_of_the_kl_is_its_derivative_by_the_log_of_the_gate() -> None:
+    alpha, step = 0.9, 1e-6
+    for g in (0.02, 0.1, 0.6):
+        up, down = (gate_kl(gate(g * math.exp(sign * step), True), alpha) for sign in (1, -1))
+        assert kl_slope(gate(g, True), alpha) == pytest.approx((up - down) / (2 * step), rel=1e-4, abs=1e-8)
+
+
+def test_importance_weights_are_products_of_what_was_decided_so_far_up_to_a_cap() -> None:
+    """Gates drawn at b = 0.8 g + 0.1, ratios by hand; a tempered comment; a gate held open is no choice."""
+    think, act = gate(0.1, True, 0.2), gate(0.1, False, 0.2)
+    held = Gate(True, math.log(0.1), 0.0)
+    drawn = [[-1.0], [], [], [-2.0]]
+    rollout = Rollout([think, None, act, held], [[2], None, None, [3]], drawn, [[-0.5], [], [], [-2.0]], [True] * 4)
+    first, second = 0.1 / 0.18 * math.exp(-0.5), 0.9 / 0.82
+    weights = importance_weights([rollout], "trajectory", 10.0)
+    assert weights.upto[0].tolist() == pytest.approx([first, first, first * second, first * second])
+    assert weights.before[0].tolist() == pytest.approx([1, first, first, first * second])
+    assert importance_weights([rollout], "branch", 10.0).upto[0].tolist() == pytest.approx([first, 1, second, 1])
+    assert importance_weights([rollout], "branch", 1.05).upto.max() == pytest.approx(1.05)
+
+
+def test_a_lines_likelihood_is_conditioned_on_not_beginning_as_a_latent() -> None:
+    assert line_logprob([-1.0, -3.0], "sum", math.log(0.5)) == pytest.approx(-4 + math.log(2))
+    assert line_logprob([-1.0, -3.0], "mean", math.log(0.5)) == pytest.approx((-4 + math.log(2)) / 2)
 
 
 def test_the_bound_holds_and_is_tight_at_the_posterior_of_a_two_word_vocabulary() -> None:
@@ -117,6 +144,7 @@ def test_the_bound_holds_and_is_tight_at_the_posterior_of_a_two_word_vocabulary(
 MAX_LATENT = 1
 LINES = [[NEWLINE, 2], [NEWLINE, 3]]
 TRACE = EncodedTrace(prompt=[2, 3], lines=LINES, gates=[[NEWLINE, HASH], [NEWLINE, HASH]])
+PROGRAM = Trace("t", "p", tuple(Line("\nx", "", True) for _ in LINES))
 CHOICES: list[list[int] | None] = [None, [], [HASH], [2], [3]]
 
 
@@ -138,10 +166,12 @@ def rollout_of(comments: list[list[int] | None]) -> Rollout:
 
 
 def decisions_trie(comments: list[list[int] | None], worth_T: np.ndarray) -> Trie:
-    """An annotated trace, its decisions asked for with these advantages."""
+    """An annotated trace, its decisions asked for with these coefficients, next to a rollout that is worth nothing."""
     trie, rollout = TrieBuilder(), rollout_of(comments)
+    worth, ones = np.array([worth_T, np.zeros(2)]), np.ones((2, 2))
+    group = Group(PROGRAM, TRACE, [rollout] * 2, worth, worth[1], worth * 0, worth, Weights(ones, ones), worth)
     for t, events in enumerate(add_annotated(trie, TRACE, comments, MAX_LATENT)):
-        ask_decision(trie, events, rollout, t, float(worth_T[t]), clipped=False)
+        ask_decision(trie, events, group, 0, t, Ra3())
     return trie.build()
 
 

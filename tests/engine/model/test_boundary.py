@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import TikTokenConverter
 
 from engine.corpora.sources import load_corpus
 from engine.corpora.traces import Annotated, Trace, parse_trace
@@ -24,7 +25,10 @@ from engine.model.random_model import SOURCES
 from tests.engine.tiny import tiny_policy
 
 # The published pattern of Llama-3's vocabulary: newlines go with the punctuation before them.
-LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 QWEN = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 
 
@@ -51,7 +55,7 @@ def policy_of(backend: Tokenizer, end: str = "<|endoftext|>") -> Policy:
 def trained(pattern: str, size: int = 1500) -> Policy:
     """A byte-level BPE with a pattern of its own, trained on the standard library."""
     backend = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(__import__("tokenizers").Regex(pattern), "isolated")
+    split = pre_tokenizers.Split(Regex(pattern), "isolated")
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -66,8 +70,6 @@ def trained(pattern: str, size: int = 1500) -> Policy:
 
 def real(package: str, path: str, pattern: str) -> Policy:
     """A published vocabulary from a package, as a fast tokenizer."""
-    from transformers.convert_slow_tokenizer import TikTokenConverter
-
     found = importlib.util.find_spec(package)
     if found is None:
         pytest.skip(f"{package} is not installed")
