@@ -49,3 +49,8 @@ def _parse(line: bytes, where: str) -> dict[str, Any] | BadLine:
 def unix_newlines(source: str) -> str:
     r"""`source` with every line end that Python knows (`\r\n`, `\r`) as `\n`."""
     return source.replace("\r\n", "\n").replace("\r", "\n") if "\r" in source else source
+
+
+def storable(text: str) -> str:
+    r"""`text` as UTF-8 can hold it: a lone surrogate, which Python has for a byte of a file's name, becomes `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()
