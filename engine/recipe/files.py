@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine.recipe.keys import RecipeError, assign, check_value, did_you_mean, explain, may_be_none
 from engine.recipe.recipe import Recipe
+from engine.text import read_text
 
 
 def shipped() -> dict[str, Path]:
@@ -79,7 +80,7 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        return _parse(read_text(path), str(path))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
     except OSError as error:

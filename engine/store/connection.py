@@ -12,7 +12,8 @@ from sqlite_utils import Database
 
 from engine.errors import EnvironmentFault
 from engine.store.schema import SCHEMA_VERSION, bring_up
-from engine.store.transaction import BUSY_SECONDS, is_locked, use_wal
+from engine.store.transaction import BUSY_SECONDS, is_locked
+from engine.store.wal import use_wal
 
 
 class StoreError(EnvironmentFault):

@@ -8,14 +8,12 @@ is told so at once.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 BUSY_SECONDS = 30.0
 """How long a write waits for those of other processes."""
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-_RETRY_SECONDS = 0.01
 
 
 @contextmanager
@@ -27,20 +25,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
-
-
-def use_wal(connection: sqlite3.Connection) -> None:
-    """Let readers read while a writer writes. SQLite itself does not wait to change this, where two open a new file."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not is_locked(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return
 
 
 def is_locked(error: sqlite3.Error) -> bool:

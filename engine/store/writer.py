@@ -17,6 +17,7 @@ from typing import Any, Self
 from engine.store.connection import StoreError, connect, database_path, explained
 from engine.store.requests import CHANGES
 from engine.store.transaction import transaction
+from engine.store.wal import shorten_wal
 from engine.text import storable
 
 FLUSH_ROWS = 500
@@ -229,11 +230,15 @@ class Writer:
 
     def _write_heartbeats(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
-            with self._lock:
-                try:
-                    self.update_run(heartbeat=time.time())
-                except StoreError:
-                    continue  # the next write of the training thread meets the same fault and reports it
+            try:
+                self._beat()
+            except StoreError:
+                continue  # the next write of the training thread meets the same fault and reports it
+
+    def _beat(self) -> None:
+        with self._lock, explained(self._path):
+            self.update_run(heartbeat=time.time())
+            shorten_wal(self._db.conn, self._path)
 
 
 def _real(value: float) -> dict[str, Any]:

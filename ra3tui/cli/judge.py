@@ -81,7 +81,7 @@ def read_samples(path: Path, suite: Suite) -> list[Attempt]:
             if isinstance(item, BadLine):
                 raise UsageFault(f"{item}; each line is one JSON object with `task_id` and `completion` or `solution`")
             attempts.append(_attempt(item, find, where, suite.name))
-    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+    except OSError as error:
         raise UsageFault(f"{path}: cannot be read ({error}); give a JSONL file of samples") from error
     if not attempts:
         raise UsageFault(f"{path}: holds no sample; one JSON object a line is needed")

@@ -99,8 +99,10 @@ def execute(
 
 
 def _read(path: Path) -> str:
+    from engine.text import read_text
+
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault(f"{path}: cannot be read as text ({error})") from error
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from engine.store import transaction as waiting
 from engine.store.connection import StoreError, connect, database_path
 from engine.store.reader import Reader
 from engine.store.requests import request, withdraw_requests
 from engine.store.schema import SCHEMA_VERSION
-from engine.store.transaction import transaction, use_wal
+from engine.store.transaction import transaction
 from engine.store.writer import Writer
 from tests.engine.store.test_store import create, eval_row, line_row, sample_row, trace_row
 
@@ -138,33 +137,6 @@ def test_many_that_open_a_new_home_at_once_all_find_its_tables(tmp_path: Path) -
     for thread in threads:
         thread.join()
     assert versions == [SCHEMA_VERSION] * 8
-
-
-def test_a_new_file_waits_for_its_first_reader_before_it_changes_its_journal(tmp_path: Path) -> None:
-    path = tmp_path / "new.db"
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)) as other:
-        other.execute("CREATE TABLE t (a)")
-        other.execute("BEGIN EXCLUSIVE")
-        release = threading.Timer(0.05, other.execute, ["COMMIT"])
-        release.start()
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
-            use_wal(connection)
-            assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        release.join()
-
-
-def test_a_journal_that_cannot_be_changed_is_an_error_after_the_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waiting, "BUSY_SECONDS", 0.0)
-    path = tmp_path / "new.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with (
-            closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection,
-            pytest.raises(sqlite3.OperationalError, match="locked"),
-        ):
-            use_wal(connection)
 
 
 def test_text_that_is_no_utf8_is_kept_with_its_bytes_told(writer: Writer, tmp_path: Path) -> None:
