@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 import sysconfig
 import token
 import tokenize
@@ -149,11 +150,14 @@ def _locate(kind: CorpusKind, path: str | None) -> Path:
         return Path(sysconfig.get_path("stdlib"))
     if path is None:
         raise CorpusError(f"the corpus kind {kind!r} needs a path: set corpus.path to its {_expected(kind)}")
-    source = Path(path).expanduser()
-    if not source.exists():
-        raise CorpusError(f"{source}: no such {_expected(kind)}; set corpus.path to one that exists")
-    if source.is_dir() != (kind in ("stdlib", "folder")):
-        actual = "folder" if source.is_dir() else "file"
+    try:
+        source = Path(path).expanduser()
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte; a `~name` of nobody
+        why = getattr(error, "strerror", None) or error
+        raise CorpusError(f"{path}: no such {_expected(kind)} ({why}); set corpus.path to one that exists") from error
+    if is_folder != (kind in ("stdlib", "folder")):
+        actual = "folder" if is_folder else "file"
         raise CorpusError(f"{source}: is a {actual}, but the corpus kind {kind!r} reads a {_expected(kind)}")
     return source
 

@@ -47,7 +47,11 @@ def parse_recipe(text: str, where: str) -> Recipe:
 
 def _locate(name_or_path: str, folder: Path) -> Path:
     path = shipped().get(name_or_path, folder / name_or_path)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be looked at: {error.strerror}; name a file, or a shipped recipe") from error
+    if not is_file:
         known = ", ".join(shipped())
         nearest = did_you_mean(name_or_path, list(shipped()))
         raise RecipeError(f"no recipe {name_or_path!r}: it is neither a file nor one of {known}{nearest}")
