@@ -204,6 +204,6 @@ def _tell_of_faults(report: dict[str, Any]) -> None:
     faults = report["verdicts"].get("sandbox_error", 0)
     if faults:
         why = next(sample["detail"] for sample in report["samples"] if sample["verdict"] == "sandbox_error")
-        talk(f"ra3: the sandbox failed on {faults} samples, which count for nothing: {printable(why)}")
+        talk(f"ra3: the sandbox failed on {faults} samples, which count for nothing: {why}")
     if faults == report["n_samples"]:
         raise typer.Exit(Exit.SANDBOX)

@@ -289,11 +289,11 @@ def test_a_line_with_half_a_character_is_left_out_and_counted(tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["jsonl", "mbpp"])
 def test_a_pipe_in_place_of_a_file_is_one_line(tmp_path: Path, kind: Any) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CorpusError, match="pipe: cannot be read .*not a file"):
+    with pytest.raises(CorpusError, match=r"pipe: cannot be read .*not a file"):
         load(tmp_path / "pipe", kind)
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "a\0b", "~nobody-of-this-name/x"], ids=["long", "null", "nobody"])
 def test_a_path_that_no_file_can_have_is_one_line(path: str) -> None:
-    with pytest.raises(CorpusError, match="corpus.path"):
+    with pytest.raises(CorpusError, match=r"corpus\.path"):
         load_corpus("folder", path)
