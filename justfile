@@ -41,3 +41,7 @@ bench-train *args:
 # Peak memory of an update, beside what was said of it before
 bench-memory *args:
     python bench/memory.py {{args}}
+
+# Eight runs and a dozen readers on one home for ten minutes: rows a second, slowest write and read, errors
+bench-store *args:
+    python bench/store.py {{args}}

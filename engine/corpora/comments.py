@@ -54,7 +54,7 @@ def _read(path: Path, traces: dict[str, Trace]) -> Comments:
     try:
         for number, item in read_jsonl(path):
             _take(comments, f"{path.name}:{number}", item, traces)
-    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+    except OSError as error:
         raise UsageFault(f"{path}: cannot be read ({error}); set ntp.comments_path to JSONL, plain or .gz") from error
     if not comments.by_trace:
         raise UsageFault(f"{path}: no comments for any trace of the corpus; left out: {comments.account()}")

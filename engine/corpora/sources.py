@@ -8,10 +8,12 @@ a prefix of the larger one; the account covers what was looked at.
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import io
 import os
 import re
+import stat
 import sysconfig
 import token
 import tokenize
@@ -26,12 +28,13 @@ from engine.corpora.traces import Trace, TraceError, as_one_action, parse_trace
 from engine.errors import UsageFault
 from engine.recipe.recipe import Recipe
 from engine.suites.mbpp import MBPP_SPLITS, mbpp_prompt
-from engine.text import BadLine, read_jsonl, unix_newlines
+from engine.text import BadLine, open_file, read_jsonl, storable, unix_newlines
 
 CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _EXAMPLES = 2
+_MOST_BYTES = 4_000_000  # of a source; what is larger was written by a program, and takes gigabytes to parse
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 _LICENCE = re.compile(r"copyright|licen[cs]ed under|all rights reserved|SPDX-", re.IGNORECASE)
 _LITERALS = {token.NUMBER, token.STRING}
@@ -147,11 +150,14 @@ def _locate(kind: CorpusKind, path: str | None) -> Path:
         return Path(sysconfig.get_path("stdlib"))
     if path is None:
         raise CorpusError(f"the corpus kind {kind!r} needs a path: set corpus.path to its {_expected(kind)}")
-    source = Path(path).expanduser()
-    if not source.exists():
-        raise CorpusError(f"{source}: no such {_expected(kind)}; set corpus.path to one that exists")
-    if source.is_dir() != (kind in ("stdlib", "folder")):
-        actual = "folder" if source.is_dir() else "file"
+    try:
+        source = Path(path).expanduser()
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte; a `~name` of nobody
+        why = getattr(error, "strerror", None) or error
+        raise CorpusError(f"{path}: no such {_expected(kind)} ({why}); set corpus.path to one that exists") from error
+    if is_folder != (kind in ("stdlib", "folder")):
+        actual = "folder" if is_folder else "file"
         raise CorpusError(f"{source}: is a {actual}, but the corpus kind {kind!r} reads a {_expected(kind)}")
     return source
 
@@ -186,10 +192,10 @@ def _read_folder(root: Path, corpus: Corpus) -> Iterator[_Snippet]:
 
 
 def _read_functions(root: Path, corpus: Corpus, left_out: set[str]) -> Iterator[_Snippet]:
-    for path in _python_files(root, left_out):
-        name = path.relative_to(root).as_posix()
+    for path in _python_files(root, left_out, corpus):
+        name = _told(path, root)
         try:
-            source = unix_newlines(path.read_bytes().decode("utf-8-sig"))
+            source = _source(path)
         except UnicodeDecodeError:
             corpus.skip("not UTF-8", name)
         except OSError as error:
@@ -198,10 +204,26 @@ def _read_functions(root: Path, corpus: Corpus, left_out: set[str]) -> Iterator[
             yield from _functions_of(source, name, corpus)
 
 
-def _python_files(root: Path, left_out: set[str]) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
+def _python_files(root: Path, left_out: set[str], corpus: Corpus) -> Iterator[Path]:
+    def skip_folder(error: OSError) -> None:
+        corpus.skip("folder that cannot be read", f"{_told(Path(error.filename), root)}: {error.strerror}")
+
+    for folder, subfolders, names in os.walk(root, onerror=skip_folder):
         subfolders[:] = sorted(name for name in subfolders if name not in left_out and not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
+
+
+def _told(path: Path, root: Path) -> str:
+    """The name of a file below ``root``, which need not be UTF-8, as text."""
+    return storable(path.relative_to(root).as_posix())
+
+
+def _source(path: Path) -> str:
+    with open_file(path) as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"over {_MOST_BYTES // 1_000_000} MB")
+    return unix_newlines(content.decode("utf-8-sig"))
 
 
 def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[_Snippet]:
@@ -276,7 +298,7 @@ def _objects(path: Path, corpus: Corpus) -> Iterator[tuple[int, dict[str, Any]]]
                 corpus.skip("bad JSON line", f"{path.name}:{number}: {item.why}")
             else:
                 yield number, item
-    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+    except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error}); give a JSONL file, plain or .gz") from error
 
 

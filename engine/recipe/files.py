@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine.recipe.keys import RecipeError, assign, check_value, did_you_mean, explain, may_be_none
 from engine.recipe.recipe import Recipe
+from engine.text import read_text
 
 
 def shipped() -> dict[str, Path]:
@@ -46,7 +47,11 @@ def parse_recipe(text: str, where: str) -> Recipe:
 
 def _locate(name_or_path: str, folder: Path) -> Path:
     path = shipped().get(name_or_path, folder / name_or_path)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be looked at: {error.strerror}; name a file, or a shipped recipe") from error
+    if not is_file:
         known = ", ".join(shipped())
         nearest = did_you_mean(name_or_path, list(shipped()))
         raise RecipeError(f"no recipe {name_or_path!r}: it is neither a file nor one of {known}{nearest}")
@@ -79,7 +84,7 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        return _parse(read_text(path), str(path))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
     except OSError as error:

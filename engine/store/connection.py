@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ from sqlite_utils import Database
 
 from engine.errors import EnvironmentFault
 from engine.store.schema import SCHEMA_VERSION, bring_up
-
-BUSY_SECONDS = 30.0
+from engine.store.transaction import BUSY_SECONDS, is_locked
+from engine.store.wal import use_wal
 
 
 class StoreError(EnvironmentFault):
@@ -27,15 +28,17 @@ def database_path(home: Path) -> Path:
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors on the store at ``path`` into one line that says what to do."""
+    begin = time.monotonic()
     try:
         yield
     except sqlite3.IntegrityError:
         raise  # a row of ours that breaks the schema: a fault of this program, not of the file
     except sqlite3.OperationalError as error:
-        if "full" in str(error):
+        if is_locked(error):
+            waited = time.monotonic() - begin
+            hint = f"waited {waited:.1f} s for another process that writes to it; end that one, or try again"
+        elif "full" in str(error):
             hint = "free some space, then `ra3 run --resume RUN`"
-        elif "locked" in str(error):
-            hint = f"another process has held it for over {BUSY_SECONDS:.0f} s"
         else:
             hint = "is the folder readable and writable, and on a local disk?"
         raise StoreError(f"{path}: {error}; {hint}") from error
@@ -66,7 +69,7 @@ def connect(home: Path, *, write: bool) -> Database:
         if version > SCHEMA_VERSION:
             raise StoreError(f"{path}: written by a newer ra3 (schema {version}, this one knows {SCHEMA_VERSION})")
         if write:
-            connection.execute("PRAGMA journal_mode = WAL")
+            use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             bring_up(connection)
         elif version < SCHEMA_VERSION:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from engine.store.transaction import transaction
+
 SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -84,8 +86,7 @@ def bring_up(connection: sqlite3.Connection) -> None:
     """
     if _version(connection) == SCHEMA_VERSION:
         return
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with transaction(connection):
         older = _version(connection) or SCHEMA_VERSION  # a new file is made in one go
         for version in range(older + 1, SCHEMA_VERSION + 1):
             for statement in ADDED[version]:

@@ -10,12 +10,15 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from engine.store.connection import StoreError, connect, database_path, explained
 from engine.store.requests import CHANGES
+from engine.store.transaction import transaction
+from engine.store.wal import shorten_wal
+from engine.text import storable
 
 FLUSH_ROWS = 500
 FLUSH_SECONDS = 0.25
@@ -74,16 +77,17 @@ class Writer:
 
     def create_run(self, **columns: Any) -> None:
         """Insert the run's row; ``config`` is the resolved recipe as JSON."""
-        self._write(lambda: self._db["runs"].insert({"id": self.run, "created": time.time(), **columns}))
+        row = _utf8({"id": self.run, "created": time.time(), **columns})
+        self._write(lambda: self._db["runs"].insert(row))
 
     def update_run(self, **columns: Any) -> None:
         """Change columns of the run's row, at once."""
-        self._write(lambda: self._db["runs"].update(self.run, columns))
+        self._write(lambda: self._db["runs"].update(self.run, _utf8(columns)))
 
     def stage(self, position: int, kind: str, **columns: Any) -> None:
         """Insert or change the row of the stage at ``position``, at once, after all rows before it."""
         self.flush()
-        row = {"run": self.run, "position": position, "kind": kind, **columns}
+        row = _utf8({"run": self.run, "position": position, "kind": kind, **columns})
         self._write(lambda: self._upsert("stages", row))
 
     def phase(self, kind: str, position: int, round_: int) -> None:
@@ -112,23 +116,21 @@ class Writer:
             self.flush()
 
             def insert() -> None:
-                with self._db.conn:
-                    self._db.conn.execute("BEGIN")
-                    trace_id = self._db["traces"].insert({"run": self.run, **row}).last_pk
-                    self._db["trace_lines"].insert_all(
-                        {"trace_id": trace_id, "line": i, **line} for i, line in enumerate(lines)
-                    )
+                trace_id = self._db["traces"].insert(_utf8({"run": self.run, **row})).last_pk
+                self._db["trace_lines"].insert_all(
+                    _utf8({"trace_id": trace_id, "line": i, **line}) for i, line in enumerate(lines)
+                )
 
             self._write(insert)
 
     def problems(self, rows: list[dict[str, Any]]) -> None:
         """Record the prompts of a suite's problems, once."""
-        self._write(lambda: self._db["problems"].insert_all(rows, replace=True))
+        self._write(lambda: self._db["problems"].insert_all(map(_utf8, rows), replace=True))
 
     def add(self, table: str, row: dict[str, Any]) -> None:
         """Queue a row of a table that has a ``run`` column."""
         with self._lock:
-            self._pending[table].append({"run": self.run, **row})
+            self._pending[table].append(_utf8({"run": self.run, **row}))
             self._count += 1
         if self._count >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
@@ -167,37 +169,30 @@ class Writer:
 
     def forget_after(self, step: int, position: int) -> None:
         """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""
-
-        def delete() -> None:
-            with self._db.conn:
-                self._db.conn.execute("BEGIN")
-                self._delete_after(step, position)
-
-        self._write(delete)
+        self._write(lambda: self._delete_after(step, position))
 
     def inherit(self, parent: str, step: int, position: int) -> None:
         """Take over what ``parent`` recorded of its stages up to ``position``, until update ``step``."""
 
         def copy() -> None:
-            with self._db.conn:
-                self._db.conn.execute("BEGIN")
-                parameters = {"run": self.run, "parent": parent, "step": step, "position": position}
-                for table, (columns, condition) in _INHERITED.items():
-                    self._db.conn.execute(
-                        f"INSERT INTO {table} (run, {columns}) "
-                        f"SELECT :run, {columns} FROM {table} WHERE run = :parent AND {condition}",
-                        parameters,
-                    )
-                self._db.conn.execute(_LATEST, [self.run])
+            parameters = {"run": self.run, "parent": parent, "step": step, "position": position}
+            for table, (columns, condition) in _INHERITED.items():
+                self._db.conn.execute(
+                    f"INSERT INTO {table} (run, {columns}) "
+                    f"SELECT :run, {columns} FROM {table} WHERE run = :parent AND {condition}",
+                    parameters,
+                )
+            self._db.conn.execute(_LATEST, [self.run])
 
         self._write(copy)
 
     def _delete_after(self, step: int, position: int) -> None:
         execute = self._db.conn.execute
         later = "DELETE FROM {} WHERE run = ? AND step > ?"
+        lines = "DELETE FROM trace_lines WHERE trace_id IN (SELECT id FROM traces WHERE run = ? AND step > ?)"
+        execute(lines, [self.run, step])  # before their traces
         for table in ("metrics", "samples", "traces", "latest"):
             execute(later.format(table), [self.run, step])
-        execute("DELETE FROM trace_lines WHERE trace_id NOT IN (SELECT id FROM traces)")
         execute("DELETE FROM phases WHERE run = ? AND first_step > ?", [self.run, step])
         execute("DELETE FROM samples WHERE run = ? AND position >= ? AND phase = 'eval'", [self.run, position])
         execute("DELETE FROM evals WHERE run = ? AND position >= ?", [self.run, position])
@@ -205,13 +200,11 @@ class Writer:
         execute(_LATEST, [self.run])
 
     def _insert_pending(self) -> None:
-        with self._db.conn:
-            self._db.conn.execute("BEGIN")
-            for table, rows in self._pending.items():
-                self._db[table].insert_all(rows, replace=table in {"metrics", "evals"})
-            metrics = self._pending.get("metrics", [])
-            newest = {row["key"]: {name: row[name] for name in row if name != "at"} for row in metrics}
-            self._db["latest"].insert_all(newest.values(), replace=True)
+        for table, rows in self._pending.items():
+            self._db[table].insert_all(rows, replace=table in {"metrics", "evals"})
+        metrics = self._pending.get("metrics", [])
+        newest = {row["key"]: {name: row[name] for name in row if name != "at"} for row in metrics}
+        self._db["latest"].insert_all(newest.values(), replace=True)
 
     def _upsert(self, table: str, row: dict[str, Any]) -> None:
         columns = ", ".join(row)
@@ -227,23 +220,33 @@ class Writer:
         with self._lock, explained(self._path):
             return [dict(row) for row in self._db.conn.execute(query, [self.run, *values])]
 
-    def _write(self, change: Any) -> None:
+    def _write(self, change: Callable[[], object]) -> None:
+        """Make ``change`` in a transaction of its own: every write of a run comes through here."""
         begin = time.monotonic()
-        with self._lock, explained(self._path):
+        with self._lock, explained(self._path), transaction(self._db.conn):
             change()
         if threading.current_thread() is not self._heartbeat:
             self.seconds += time.monotonic() - begin
 
     def _write_heartbeats(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
-            with self._lock:
-                try:
-                    self.update_run(heartbeat=time.time())
-                except StoreError:
-                    continue  # the next write of the training thread meets the same fault and reports it
+            try:
+                self._beat()
+            except StoreError:
+                continue  # the next write of the training thread meets the same fault and reports it
+
+    def _beat(self) -> None:
+        with self._lock, explained(self._path):
+            self.update_run(heartbeat=time.time())
+            shorten_wal(self._db.conn, self._path)
 
 
 def _real(value: float) -> dict[str, Any]:
     """SQLite keeps NaN as NULL, so what is not finite is told in a column of its own."""
     number = float(value)
     return {"value": number, "special": None} if math.isfinite(number) else {"value": None, "special": str(number)}
+
+
+def _utf8(row: Mapping[str, Any]) -> dict[str, Any]:
+    """``row`` with its text as SQLite can keep it."""
+    return {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}

@@ -20,7 +20,7 @@ def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
             if isinstance(item, BadLine):
                 raise SuiteError(f"{item}; mend or remove that line")
             objects.append((f"{path}:{number}", item))
-    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+    except OSError as error:
         raise SuiteError(f"{path}: cannot be read ({error}); give the suite's JSONL file as NAME:PATH") from error
     if not objects:
         raise SuiteError(f"{path}: holds no problem; one JSON object a line is needed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -56,6 +58,8 @@ def tui(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of ``ra3``."""
+    if not sys.warnoptions:  # what a library will change is for us to mend, and nothing to who runs this
+        warnings.simplefilter("ignore", FutureWarning)
     app(arguments, prog_name="ra3")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from ra3tui.cli.options import talk
+from ra3tui.cli.options import safe_json, talk
 
 
 def corpus(
@@ -27,5 +26,5 @@ def corpus(
             "may_think": [line.may_think for line in trace.lines],
             "comments": trace.comments or [None] * len(trace.lines),
         }
-        typer.echo(json.dumps(record, ensure_ascii=False))
+        typer.echo(safe_json(record))
     talk(f"{len(loaded.traces)} traces; left out: {loaded.account()}")

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from engine.errors import EnvironmentFault, UsageFault
 from ra3tui.cli.exit import Exit
+from ra3tui.cli.options import printable, talk
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -30,6 +31,8 @@ class Ra3Group(TyperGroup):
             _discard_output()
             raise typer.Exit(Exit.DONE) from None
         except Exception as error:
+            if isinstance(message := getattr(error, "message", None), str):  # typer shows its own, which quote
+                error.message = printable(message)  # type: ignore[attr-defined]
             if getattr(error, "exit_code", None) is not None or isinstance(error, typer.Abort) or ctx.params["debug"]:
                 raise
             raise typer.Exit(_report(error)) from None
@@ -42,9 +45,9 @@ def _report(error: Exception) -> Exit:
     if code is None:
         code = Exit.FAILED
         first = next(iter(str(error).splitlines()), "")
-        typer.echo(f"ra3: internal fault: {type(error).__name__}: {first}; --debug shows where", err=True)
+        talk(f"ra3: internal fault: {type(error).__name__}: {first}; --debug shows where")
     else:
-        typer.echo(f"ra3: {error}", err=True)
+        talk(f"ra3: {error}")
     return code
 
 

@@ -81,7 +81,7 @@ def read_samples(path: Path, suite: Suite) -> list[Attempt]:
             if isinstance(item, BadLine):
                 raise UsageFault(f"{item}; each line is one JSON object with `task_id` and `completion` or `solution`")
             attempts.append(_attempt(item, find, where, suite.name))
-    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
+    except OSError as error:
         raise UsageFault(f"{path}: cannot be read ({error}); give a JSONL file of samples") from error
     if not attempts:
         raise UsageFault(f"{path}: holds no sample; one JSON object a line is needed")
@@ -204,6 +204,6 @@ def _tell_of_faults(report: dict[str, Any]) -> None:
     faults = report["verdicts"].get("sandbox_error", 0)
     if faults:
         why = next(sample["detail"] for sample in report["samples"] if sample["verdict"] == "sandbox_error")
-        talk(f"ra3: the sandbox failed on {faults} samples, which count for nothing: {printable(why)}")
+        talk(f"ra3: the sandbox failed on {faults} samples, which count for nothing: {why}")
     if faults == report["n_samples"]:
         raise typer.Exit(Exit.SANDBOX)

@@ -6,8 +6,9 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -28,12 +29,28 @@ _PLAIN_WIDTH = 200  # columns of a table that is not read on a terminal
 
 def talk(message: str) -> None:
     """Tell a person something; stdout stays clean."""
-    typer.echo(message, err=True)
+    typer.echo(printable(message), err=True)
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Print what a command was asked for on stdout, its control characters as TOML escapes them."""
+    typer.echo("".join(c if c.isprintable() or c in "\n\t" else _toml_escape(c) for c in text) + end, nl=False)
+
+
+def _toml_escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def print_json(value: Any) -> None:
     """Print ``value`` as one JSON object; numbers that JSON lacks become ``"nan"``, ``"inf"`` and ``"-inf"``."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(safe_json(_finite(value), indent=2, allow_nan=False))
+
+
+def safe_json(value: Any, **layout: Any) -> str:
+    """``value`` as JSON: letters as they are, what is no letter in ``\\u`` escapes: the same to who reads it."""
+    text = json.dumps(value, ensure_ascii=False, **layout)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)  # \n: of the layout
 
 
 def _finite(value: Any) -> Any:
@@ -46,25 +63,37 @@ def _finite(value: Any) -> Any:
 
 def stdout() -> Console:
     """A console for data on stdout: as wide as it needs where no terminal bounds it."""
-    from rich.console import Console
-
-    class Output(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # for the root command to end quietly, instead of rich's exit code 1
-
-    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-    return Output(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    return _console(sys.stdout, None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 def stderr() -> Console:
     """A console for talk on stderr."""
-    from rich.console import Console
+    return _console(sys.stderr, None)
 
-    return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+
+def _console(file: TextIO, width: int | None) -> Console:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class Printable(Console):
+        """Escapes the control characters in all that it shows, whoever made it."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **options)  # before a table measures it
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # for the root command to end quietly, instead of rich's exit code 1
+
+    return Printable(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
 def printable(text: str) -> str:
-    """``text`` with its control characters escaped: what a model wrote must not drive the terminal."""
+    """``text`` with its control characters escaped: what others wrote or named must not drive the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 

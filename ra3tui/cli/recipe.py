@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ra3tui.cli.options import AsJson, print_json, stdout
+from ra3tui.cli.options import AsJson, print_json, say, stdout
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -38,10 +38,11 @@ def show(
 ) -> None:
     """Print a recipe as TOML: a start for one of your own."""
     from engine.recipe.files import load_recipe, shipped
+    from engine.text import read_text
 
     recipe = load_recipe(name)
     path = shipped().get(name, Path(name))
-    typer.echo(recipe.to_toml() if full else path.read_text(encoding="utf-8"), nl=False)
+    say(recipe.to_toml() if full else read_text(path), end="")
 
 
 @app.command()
@@ -59,7 +60,7 @@ def validate(
     if as_json:
         print_json({"valid": True, "name": recipe.name, "arms": list(recipe.arms)})
     else:
-        typer.echo(f"{file}: valid, arms {', '.join(recipe.arms)}")
+        say(f"{file}: valid, arms {', '.join(recipe.arms)}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ra3tui.cli.options import age, count, duration, printable
+from ra3tui.cli.options import age, count, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,7 +110,7 @@ def _runs_table(reader: Reader, runs: list[dict[str, Any]]) -> Table:
         table.add_row(run["id"], run["arm"], run["status"], str(run["step"]), stages or "-")
         for line in (forked(run), *_changed(reader, run["id"]), run["error"]):
             if line:
-                table.add_row("", "", "", "", printable(line))
+                table.add_row("", "", "", "", line)
     return table
 
 
@@ -178,4 +178,4 @@ def _work_table(stages: list[dict[str, Any]]) -> Table:
 def event_line(run: dict[str, Any], event: dict[str, Any]) -> str:
     """An event as one line, its level told where it is more than information."""
     mark = "" if event["level"] == "info" else f"{event['level']}: "
-    return printable(f"{run['id']} {run['arm']} step {event['step']}  {mark}{event['message']}")
+    return f"{run['id']} {run['arm']} step {event['step']}  {mark}{event['message']}"

@@ -12,7 +12,7 @@ import typer
 
 from engine.errors import UsageFault
 from ra3tui.cli.exit import Exit
-from ra3tui.cli.options import HOME, AsJson, Home, count, print_json, stdout, talk
+from ra3tui.cli.options import HOME, AsJson, Home, count, print_json, say, stdout, talk
 from ra3tui.cli.progress import watched
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _start(home: Path, runs: list[str], *, as_json: bool, processes: int | None)
         print_json({"pid": pid, "log": str(log), "runs": runs})
     else:
         talk(f"process {pid} works on it, its log is {log}; `ra3 tail {runs[0]}` follows, `ra3 stop {runs[0]}` ends it")
-        typer.echo("\n".join(runs))
+        say("\n".join(runs))
 
 
 def _conclude(home: Path, ids: list[str], *, as_json: bool) -> Exit:
@@ -201,7 +201,7 @@ def show_plan(recipe: Recipe, home: Path, arms: list[str] | None, *, as_json: bo
         print_json({"machine": machine, "uses": uses, "arms": recipes})
         return
     for arm, part in resolved.items():
-        typer.echo(f"# arm {arm}\n{part.to_toml()}")
+        say(f"# arm {arm}\n{part.to_toml()}")
     for key, value in machine.items():
         talk(f"{key}: {value}")
     for arm, budget in uses.items():

@@ -6,13 +6,13 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
 from engine.errors import UsageFault
 from ra3tui.cli.exit import Exit
-from ra3tui.cli.options import AsJson, print_json, stdout, talk
+from ra3tui.cli.options import AsJson, print_json, printable, stdout, talk
 
 if TYPE_CHECKING:
     from sandbox import Limits, Result
@@ -90,17 +90,24 @@ def execute(
     if as_json:
         print_json(asdict(result))
     else:
-        sys.stdout.write(result.stdout)
-        sys.stderr.write(result.stderr)
+        _pass_on(result.stdout, sys.stdout)
+        _pass_on(result.stderr, sys.stderr)
     talk(f"{result.verdict}  {result.cpu_s:.2f} s of CPU, {result.peak_mb:.0f} MB  {result.detail}")
     if result.verdict == "sandbox_error":
         raise typer.Exit(Exit.SANDBOX)
     raise typer.Exit(Exit.DONE if result.verdict == "passed" else Exit.FAILED)
 
 
+def _pass_on(output: str, stream: TextIO) -> None:
+    """What a program printed, as it is; a terminal is not to be driven by it."""
+    stream.write(printable(output) if stream.isatty() else output)
+
+
 def _read(path: Path) -> str:
+    from engine.text import read_text
+
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault(f"{path}: cannot be read as text ({error})") from error
 

@@ -114,4 +114,4 @@ class Follow:
             self._line(f"step {step}  " + "  ".join(values))
 
     def _line(self, text: str) -> None:
-        self._console.print(printable(f"{self.run['id']} {self.run['arm']} {text}"), soft_wrap=True)
+        self._console.print(f"{self.run['id']} {self.run['arm']} {text}", soft_wrap=True)

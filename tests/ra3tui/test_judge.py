@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -118,9 +119,19 @@ def test_a_limit_judges_the_first_samples_only(ra3_judge: Judge) -> None:
     assert [s["task_id"] for s in report["samples"]] == ["HumanEval/0", "HumanEval/1", "HumanEval/2"]
 
 
+def test_samples_that_are_no_file_are_one_line(ra3_judge: Judge, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        outcome = ra3_judge("humaneval", path)
+        assert outcome.exit_code == Exit.USAGE
+        assert f"{path}: cannot be read" in outcome.stderr
+        assert "not a file" in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
+        ('{"task_id": "\\ud800"}', "s.jsonl:2: holds half a character"),
         ("{oops", "s.jsonl:2: not JSON"),
         ([1], "s.jsonl:2: a JSON object is needed, this is a list"),
         ({"completion": "x"}, "s.jsonl:2: `task_id` is missing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def test_a_files_comments_go_to_the_lines_of_their_trace(tmp_path: Path) -> None
 def test_what_a_file_cannot_be_used_for_is_counted_and_named(tmp_path: Path) -> None:
     bad = [
         "{",
+        r'{"trace": "a", "comments": [" half a character: \ud800", null, null]}',
         {"trace": "c", "comments": []},
         {"trace": "a", "comments": "x"},
         {"trace": "a", "comments": [None, " inside a bracket", None]},
@@ -42,12 +44,12 @@ def test_what_a_file_cannot_be_used_for_is_counted_and_named(tmp_path: Path) -> 
     comments = find_comments(settings_for(tmp_path, *bad, {"trace": "b", "comments": [" one"]}), [TRACE, OTHER])
     assert comments.by_trace == {"b": (" one",)}
     assert comments.skipped == {
-        "bad JSON line": 1,
+        "bad JSON line": 2,
         "not of a trace in use": 1,
         "no `comments` that is a list of texts and nulls": 1,
         "does not fit its trace": 3,
     }
-    assert "comments.jsonl:4" in comments.account()
+    assert "comments.jsonl:5" in comments.account()
 
 
 def test_the_experts_own_comments_need_no_file() -> None:
@@ -60,5 +62,8 @@ def test_a_file_that_is_not_there_or_fits_nothing_is_one_line(tmp_path: Path) ->
         find_comments(Ntp(comments="file"), [TRACE])
     with pytest.raises(UsageFault, match=r"nowhere\.jsonl: cannot be read"):
         find_comments(Ntp(comments="file", comments_path=str(tmp_path / "nowhere.jsonl")), [TRACE])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageFault, match=r"pipe: cannot be read .*not a file.*set ntp\.comments_path"):
+        find_comments(Ntp(comments="file", comments_path=str(tmp_path / "pipe")), [TRACE])
     with pytest.raises(UsageFault, match=r"no comments for any trace.*1 not of a trace in use"):
         find_comments(settings_for(tmp_path, {"trace": "c", "comments": []}), [TRACE])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.corpora import sources
 from engine.corpora.sources import Corpus, CorpusError, load_corpus
 
 BODY = "    a = {0}(x)\n    b = a + 1\n    return b\n"
@@ -221,3 +224,76 @@ def test_a_folder_without_documented_functions_says_what_it_found(tmp_path: Path
 def test_a_kind_that_needs_a_path_says_so() -> None:
     with pytest.raises(CorpusError, match=r"needs a path: set corpus\.path"):
         load_corpus("mbpp")
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A folder of one good file among pipes, devices and what only looks like a file."""
+    folder(tmp_path, good=function("f", "g"))
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "round.py").symlink_to(tmp_path / "round.py")
+    (tmp_path / "folder.py").mkdir()
+    return tmp_path
+
+
+def test_pipes_devices_and_broken_links_are_passed_over_and_counted(endless: Path) -> None:
+    corpus = load(endless)
+    assert [trace.source for trace in corpus.traces] == ["good.py:1 f"]
+    assert corpus.skipped == {"cannot be read": 4}
+    assert "pipe.py: a pipe, a socket or a device, not a file" in corpus.examples["cannot be read"]
+
+
+def test_a_source_without_end_is_not_read_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = function("f", "g")
+    monkeypatch.setattr(sources, "_MOST_BYTES", len(good))
+    corpus = load(folder(tmp_path, good=good, large=good + "#"))
+    assert [trace.source for trace in corpus.traces] == ["good.py:1 f"]
+    assert corpus.examples == {"cannot be read": ["large.py: over 0 MB"]}
+
+
+def test_a_file_whose_name_is_no_utf8_is_read_and_its_name_told_in_escapes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"odd\xff.py")
+    (tmp_path / name).write_text(function("f", "g"))
+    (tmp_path / os.fsdecode(b"bad\xfe.py")).write_text("def")
+    corpus = load(tmp_path)
+    (trace,) = corpus.traces
+    assert trace.source == "odd\\udcff.py:1 f"
+    trace.id.encode()
+    corpus.account().encode()
+
+
+def test_a_folder_that_cannot_be_read_is_in_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path, good=function("f", "g"), closed__hidden=function("h", "g"))
+    listed = os.scandir
+
+    def refused(path: str) -> Any:  # a file mode would not keep out the superuser
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    corpus = load(tmp_path)
+    assert [trace.source for trace in corpus.traces] == ["good.py:1 f"]
+    assert corpus.account() == "1 folder that cannot be read (closed: Permission denied)"
+
+
+def test_a_line_with_half_a_character_is_left_out_and_counted(tmp_path: Path) -> None:
+    good = {"code": "def f(x):\n    a = x\n    b = a\n    return b\n"}
+    corpus = load(jsonl(tmp_path / "c.jsonl", good, r'{"code": "a = \"\ud800\"\nb = 1\nc = 2\n"}'), "jsonl")
+    assert len(corpus.traces) == 1
+    assert corpus.skipped == {"bad JSON line": 1}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "mbpp"])
+def test_a_pipe_in_place_of_a_file_is_one_line(tmp_path: Path, kind: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CorpusError, match=r"pipe: cannot be read .*not a file"):
+        load(tmp_path / "pipe", kind)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b", "~nobody-of-this-name/x"], ids=["long", "null", "nobody"])
+def test_a_path_that_no_file_can_have_is_one_line(path: str) -> None:
+    with pytest.raises(CorpusError, match=r"corpus\.path"):
+        load_corpus("folder", path)

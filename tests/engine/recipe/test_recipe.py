@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_every_key_is_documented() -> None:
 def test_an_unknown_recipe_names_those_that_exist_and_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"no recipe 'smokey'.*smoke, smollm2, ablate.*did you mean 'smoke'"):
         load_recipe("smokey")
+
+
+def test_a_pipe_a_device_or_a_name_too_long_is_no_recipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    for name in (str(tmp_path / "pipe.toml"), "/dev/zero", str(tmp_path), "a\0b"):
+        with pytest.raises(RecipeError, match="it is neither a file nor one of"):
+            load_recipe(name)
+    with pytest.raises(RecipeError, match="cannot be looked at: File name too long"):
+        load_recipe("x" * 300)
+    written(tmp_path, MINIMAL.replace("name", 'extends = "pipe.toml"\nname', 1))
+    with pytest.raises(RecipeError, match=r"no recipe 'pipe\.toml'"):
+        load_recipe(str(tmp_path / "mine.toml"))
 
 
 def test_what_is_not_toml_is_refused_by_file_and_line(tmp_path: Path) -> None:

@@ -182,6 +182,9 @@ def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
         ("mbpp", "needs its file: write mbpp:PATH"),
         ("mbpp:DIR/missing.jsonl", "cannot be read"),
         ("mbpp:DIR/bad.jsonl", "bad.jsonl:2: not JSON"),
+        ("mbpp:DIR/half.jsonl", "half.jsonl:1: holds half a character .*; mend or remove that line"),
+        ("mbpp:DIR/pipe", "pipe: cannot be read .*not a file"),
+        ("humaneval:/dev/zero", "/dev/zero: cannot be read .*not a file"),
         ("mbpp:DIR/empty.jsonl", "holds no problem"),
         ("mbpp:DIR/own.jsonl", "own.jsonl:1: 'task_id' must be a number"),
         ("humaneval:DIR/own.jsonl", "own.jsonl:1: 'prompt' must be text, found NoneType; it has code"),
@@ -191,6 +194,8 @@ def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
 def test_a_suite_that_cannot_be_had_is_one_clear_line(tmp_path: Path, spec: str, message: str) -> None:
     jsonl(tmp_path / "bad.jsonl", mbpp_item(11), "{oops")
     jsonl(tmp_path / "empty.jsonl")
+    jsonl(tmp_path / "half.jsonl", r'{"task_id": 11, "text": "\ud800"}')
+    os.mkfifo(tmp_path / "pipe")
     jsonl(tmp_path / "own.jsonl", {"code": "x = 1"})
     jsonl(tmp_path / "untested.jsonl", {"prompt": "x"})
     with pytest.raises(SuiteError, match=message) as caught:
