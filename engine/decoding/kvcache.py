@@ -63,7 +63,7 @@ class AttentionCall:
         """L."""
         self.width = max(span.width for span in spans)
         """w."""
-        numbers = np.zeros((n_rows if in_place else len(spans), 3), dtype=np.int64)  # a row without a span reads token 0
+        numbers = np.zeros((n_rows if in_place else len(spans), 3), dtype=np.int64)  # without a span: token 0
         at = [span.row for span in spans] if in_place else range(len(spans))
         numbers[at] = [(span.begin, span.column, span.width) for span in spans]
         begins, columns, widths = numbers.T[..., None]
@@ -187,8 +187,8 @@ def ragged_attention(
 ) -> tuple[Tensor, None]:
     """Attention of packed queries [1, Hq, T, D] to rows of keys and values [R, Hkv, columns, D]; returns [1, T, Hq, D].
 
-    One call for all rows that add about as many tokens. Query heads that share a key head are laid along the query axis,
-    so that keys are never copied for them.
+    One call for all rows that add about as many tokens. Query heads that share a key head are laid along the query
+    axis, so that keys are never copied for them.
     """
     _, heads, tokens, width = query.shape
     groups = heads // key.shape[1]
@@ -203,13 +203,14 @@ def _attend(packed: Tensor, key: Tensor, value: Tensor, scaling: float | None, c
     """Attention [k, Hkv, G, D] of the tokens of one call, from packed queries [T, Hkv, G, D]."""
     key, value = key[:, :, : call.columns], value[:, :, : call.columns]
     if call.rows is not None:
-        key, value = key[call.rows], value[call.rows]
+        key, value = key.index_select(0, call.rows), value.index_select(0, call.rows)
     kv_heads, groups, width = packed.shape[1:]
-    query = packed[call.queries].view(-1, call.width, kv_heads, groups, width).transpose(1, 2).flatten(2, 3)
+    by_row = packed.index_select(0, call.queries).view(-1, call.width, kv_heads, groups, width)
+    query = by_row.transpose(1, 2).flatten(2, 3)
     mask = call.mask(groups, value.dtype)
     seen = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
-    by_query = seen.unflatten(2, (call.width, groups)).transpose(1, 2).flatten(0, 1)
-    return by_query[call.places]
+    by_row = seen.view(len(seen), kv_heads, call.width, groups, -1).transpose(1, 2)
+    return by_row.flatten(0, 1).index_select(0, call.places)
 
 
 AttentionInterface.register(ATTENTION, ragged_attention)

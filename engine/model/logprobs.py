@@ -44,7 +44,7 @@ def _chunks(runs: tuple[EventRun, ...]) -> Iterator[tuple[slice, EventRun]]:
 def _chunk(policy: Policy, picked: Tensor, tokens: Tensor, part: slice, run: EventRun) -> Tensor:
     given = (policy, picked[part], tokens[part], run)
     if torch.is_grad_enabled():
-        events: Tensor = checkpoint(_event_logprobs, *given, use_reentrant=False)
+        events: Tensor = checkpoint(_event_logprobs, *given, use_reentrant=False, preserve_rng_state=False)
         return events
     return _event_logprobs(*given)
 
@@ -54,7 +54,8 @@ def _event_logprobs(policy: Policy, hidden: Tensor, tokens: Tensor, run: EventRu
     logits = policy.logits(hidden)
     chosen = logits.gather(1, tokens.clamp(min=0)[:, None])[:, 0]
     if run.new_lines:
-        new_line = logits[:, policy.supports[Support.NEWLINE]].logsumexp(1)
+        # A mask in place of an index: how many tokens the bools pick is a question that a GPU would have to answer.
+        new_line = logits.masked_fill(~policy.supports[Support.NEWLINE], float("-inf")).logsumexp(1)
         chosen = torch.where(tokens == NEW_LINE, new_line, chosen)
     if run.support != Support.ANY:
         logits = logits.masked_fill(~policy.supports[run.support], float("-inf"))

@@ -1,4 +1,4 @@
-"""From the CPU to the device of a model and back, in as few pieces as can be, and without the one waiting for the other.
+"""From the CPU to a model's device and back, in as few pieces as can be, and without the one waiting for the other.
 
 A GPU works through what it was given while the CPU prepares what comes next, until the CPU asks for a value: each such
 question costs both of them the time that the other takes. On a CPU nothing here costs anything.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.model.logprobs import logprobs
 from engine.model.passes import predicting
 from engine.model.policy import Policy
+from engine.model.transfers import fetched
 from engine.model.tries import Trie, collate, pack
 from engine.recipe.sections import Compute
 
@@ -23,13 +24,17 @@ def micro_batches(tries: Sequence[Trie], compute: Compute) -> list[list[list[int
 
 @torch.no_grad()
 def score(policy: Policy, tries: Sequence[Trie], compute: Compute) -> list[NDArray[np.float64]]:
-    """[N] log-probabilities of each trie's targets under ``policy``, in nats, in the order of ``tries``."""
-    scores: dict[int, NDArray[np.float64]] = {}
+    """[N] log-probabilities of each trie's targets under ``policy``, in nats, in the order of ``tries``.
+
+    Those of all micro-batches come over from its device in one piece, when the last has gone through.
+    """
+    batches = micro_batches(tries, compute)
     with predicting(policy):
-        for rows in micro_batches(tries, compute):
-            order = [index for row in rows for index in row]
-            batch = collate([[tries[index] for index in row] for row in rows]).to(policy.device)
-            values = logprobs(policy, batch).double().cpu().numpy()
-            ends = np.cumsum([len(tries[index].targets) for index in order])
-            scores |= zip(order, np.split(values, ends[:-1]), strict=True)
+        parts = [
+            logprobs(policy, collate([[tries[index] for index in row] for row in rows]).to(policy.device))
+            for rows in batches
+        ]
+    order = [index for rows in batches for row in rows for index in row]
+    ends = np.cumsum([len(tries[index].targets) for index in order])
+    scores = dict(zip(order, np.split(np.concatenate(fetched(parts)), ends[:-1]), strict=True)) if tries else {}
     return [scores[index] for index in range(len(tries))]
