@@ -6,6 +6,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.model.policy import Policy, Support
+from tests.engine.devices import DEVICE
 
 NEWLINE, HASH = 0, 1
 WORDS = ("\n", "#", "a", "b")
@@ -24,8 +25,8 @@ def toy_policy(seed: int, layers: int = 1) -> Policy:
         max_position_embeddings=256,
         initializer_range=0.5,
     )
-    policy = Policy(LlamaForCausalLM(config).eval(), None, "toy")
-    supports = torch.ones(3, len(WORDS), dtype=torch.bool)
-    supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in WORDS])
+    policy = Policy(LlamaForCausalLM(config).to(DEVICE).eval(), None, "toy")
+    supports = torch.ones(3, len(WORDS), dtype=torch.bool, device=DEVICE)
+    supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in WORDS], device=DEVICE)
     policy.__dict__["supports"] = supports
     return policy
