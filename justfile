@@ -41,3 +41,7 @@ bench-train *args:
 # Peak memory of an update, beside what was said of it before
 bench-memory *args:
     python bench/memory.py {{args}}
+
+# The tests on a GPU, and tokens a second, MFU and memory there: `just gpu-check --write docs/results/gpu.md`
+gpu-check *args:
+    python bench/gpu.py {{args}}
