@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import torch
 import transformers
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from engine.corpora.traces import parse_trace
 from engine.decoding.latents import annotate
@@ -45,6 +45,9 @@ from engine.runs.estimate.needs import needs
 from engine.runs.stages.costs import Meter, forget_peak, peak_mb
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer
+
+if not hasattr(PreTrainedModel, "activation_checkpointing_enable"):  # its name before transformers 5.23
+    PreTrainedModel.activation_checkpointing_enable = PreTrainedModel.gradient_checkpointing_enable
 
 ROOT = Path(__file__).parent.parent
 TESTS = (
@@ -234,8 +237,9 @@ def walked(shape: Shape, asked: Recipe, sizes: Sizes) -> str:
 
 def tested(device: str) -> tuple[int, str]:
     """The exit code of the engine's tests on ``device``, and their last line."""
-    environment = os.environ | {"RA3_TEST_DEVICE": device, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore", *TESTS]
+    environment = os.environ | {"RA3_TEST_DEVICE": device, "HF_HUB_OFFLINE": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "pytest", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore", *TESTS]
     tests = subprocess.run(command, cwd=ROOT, env=environment, check=False, text=True, stdout=subprocess.PIPE)
     if tests.returncode:
         print(tests.stdout, file=sys.stderr)  # noqa: T201

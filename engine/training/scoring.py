@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from engine.model.policy import Policy
 from engine.model.transfers import fetched
 from engine.model.tries import Trie, collate, pack
 from engine.recipe.sections import Compute
+
+ResultT = TypeVar("ResultT")
+Asking = Generator[Sequence[Trie], list[NDArray[np.float64]], ResultT]
+"""Yields tries once, is given what `score` gives for them, and returns what it makes of that."""
 
 
 def micro_batches(tries: Sequence[Trie], compute: Compute) -> list[list[list[int]]]:
@@ -38,3 +43,19 @@ def score(policy: Policy, tries: Sequence[Trie], compute: Compute) -> list[NDArr
     ends = np.cumsum([len(tries[index].targets) for index in order])
     scores = dict(zip(order, np.split(np.concatenate(fetched(parts)), ends[:-1]), strict=True)) if tries else {}
     return [scores[index] for index in range(len(tries))]
+
+
+def score_together(policy: Policy, asking: Sequence[Asking[ResultT]], compute: Compute) -> list[ResultT]:
+    """What each of ``asking`` returns; the tries of all are packed together, so that small ones fill a row."""
+    asked = [next(one) for one in asking]
+    scores = iter(score(policy, [trie for tries in asked for trie in tries], compute))
+    return [_result(one, [next(scores) for _ in tries]) for one, tries in zip(asking, asked, strict=True)]
+
+
+def _result(asking: Asking[ResultT], scores: list[NDArray[np.float64]]) -> ResultT:
+    try:
+        asking.send(scores)
+    except StopIteration as end:
+        result: ResultT = end.value
+        return result
+    raise RuntimeError("tries may be asked for once")

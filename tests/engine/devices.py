@@ -8,6 +8,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
+from transformers import PreTrainedModel
+
+if not hasattr(PreTrainedModel, "activation_checkpointing_enable"):  # its name before transformers 5.23
+    PreTrainedModel.activation_checkpointing_enable = PreTrainedModel.gradient_checkpointing_enable
 
 DEVICE = torch.device(os.environ.get("RA3_TEST_DEVICE", "cpu"))
 
