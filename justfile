@@ -45,3 +45,7 @@ bench-memory *args:
 # Eight runs and a dozen readers on one home for ten minutes: rows a second, slowest write and read, errors
 bench-store *args:
     python bench/store.py {{args}}
+
+# The tests on a GPU, and tokens a second, MFU and memory there: `just gpu-check --write docs/results/gpu.md`
+gpu-check *args:
+    python bench/gpu.py {{args}}

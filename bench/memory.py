@@ -49,7 +49,8 @@ def measure(overrides: list[str]) -> tuple[float, float]:
     recipe = load_recipe("smollm2", overrides).for_arm("ntp")
     before = psutil.Process().memory_info().rss
     policy = open_policy(recipe, None, "cpu")
-    accelerator = Accelerator(cpu=True, mixed_precision=recipe.compute.mixed_precision)
+    lower = recipe.compute.mixed_precision == "bf16"
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if lower else "no")
     trainer = Trainer(policy, recipe.ntp.optimiser, MemoryGuard(recipe.compute), accelerator)
     for _ in range(2):  # the moments are there from the first on
         trainer.update([row(recipe), row(recipe)])

@@ -24,7 +24,7 @@ from engine.methods.ntp import NTP
 from engine.methods.ra3.em import RA3
 from engine.methods.rlvr import RLVR
 from engine.model.policy import Policy
-from engine.processes.device import device_words, open_accelerator
+from engine.processes.device import device_words, open_accelerator, precision_words, resolved
 from engine.processes.launch import joined
 from engine.processes.ranks import Ranks
 from engine.processes.stopping import StopFlag
@@ -162,12 +162,15 @@ class _Engine:
 
     def _work(self) -> None:
         accelerator = open_accelerator(self._recipe, self._ranks)
+        precision = precision_words(self._recipe, accelerator)
+        self._recipe = resolved(self._recipe, accelerator)
         set_seed(self._recipe.seed)
         start = (None, Place(0, -1, "", True, "base", {}))
         checkpoint, place = self._ranks.from_first(lambda: newest(self._folder / "checkpoints")) or start
         first = self._first_stage(place)
         self._go_back_to(checkpoint, place, first)
         self._record.begun(self._row, self._recipe, device_words(accelerator, self._ranks))
+        self._writer.event("precision", precision)
         context = self._open(accelerator, checkpoint, place)
         state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
         for position in range(first, len(self._stages)):

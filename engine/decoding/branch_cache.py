@@ -18,6 +18,7 @@ from transformers import AttentionInterface, Cache
 
 from engine.model.attending import attend
 from engine.model.policy import Policy
+from engine.model.transfers import sent_together
 
 ATTENTION = "ra3_branches"
 
@@ -55,7 +56,7 @@ class BranchCache(Cache):  # type: ignore[misc] # transformers is untyped
 
     def keep(self, branches: Sequence[int]) -> None:
         """Go on with these branches alone, in this order."""
-        rows = torch.tensor(branches, dtype=torch.long, device=self.visible.device)
+        (rows,) = sent_together([branches], self.visible.device)
         self.own = [(keys[rows], values[rows]) for keys, values in self.own]
         self.visible, self.positions = self.visible[rows], self.positions[rows]
 
@@ -99,6 +100,7 @@ AttentionInterface.register(ATTENTION, branch_attention)
 
 def forward_branches(policy: Policy, cache: BranchCache, tokens: Sequence[int]) -> Tensor:
     """Hidden states [R, D] of one new token a branch; the cache takes them in."""
-    hidden = attend(policy, ATTENTION, tokens, cache.positions, cache, branches=cache)
+    (ids,) = sent_together([tokens], policy.device)
+    hidden = attend(policy, ATTENTION, ids, cache.positions, cache, branches=cache)
     cache.positions = cache.positions + 1
     return hidden

@@ -25,6 +25,7 @@ from engine.model.events import gate_events
 from engine.model.logprobs import target_logprobs
 from engine.model.passes import predicting
 from engine.model.policy import Policy
+from engine.model.transfers import fetched, sent, sent_together
 from engine.model.tries import TrieBuilder, collate
 
 
@@ -134,7 +135,7 @@ class _BareTraces:
         self._cache = DynamicCache()
         with torch.inference_mode():
             hidden = policy.hidden(batch.input_ids, batch.position_ids, batch.mask, self._cache)
-            self._logprobs = target_logprobs(policy, batch, hidden).tolist()
+            self._logprobs = fetched([target_logprobs(policy, batch, hidden)])[0].tolist()
             self._hidden = hidden[0]
 
     def decide(self, seeds: Sequence[int], exploration: Exploration) -> dict[tuple[int, int], _Latent]:
@@ -156,7 +157,7 @@ class _BareTraces:
         should_stop: Callable[[], bool] | None,
     ) -> bool:
         """Draw the comments of ``latents``; False when ``should_stop`` ended it before they did."""
-        opened = torch.tensor([latent.opened for latent in latents], dtype=torch.long, device=self._visible.device)
+        (opened,) = sent_together([[latent.opened for latent in latents]], self._visible.device)
         cache = BranchCache(self._cache, self._visible[opened], self._depths[opened] + 1)
         hidden = self._hidden[opened]
         open_latents = list(latents)
@@ -188,12 +189,14 @@ def _add_states(trie: TrieBuilder, rollout: int, trace: EncodedTrace) -> Iterato
 
 
 def _draw_next(policy: Policy, latents: Sequence[_Latent], hidden: Tensor, drawing: Drawing, batch_size: int) -> None:
-    """Give each latent one more event, predicted from its hidden state in ``hidden`` [R, D]."""
-    for i in range(0, len(latents), batch_size):
-        part = latents[i : i + batch_size]
-        uniforms = np.array([latent.random.random() for latent in part], dtype=np.float64)
-        logits = policy.logits(hidden[i : i + batch_size])
-        events = drawing(logits, torch.from_numpy(uniforms).to(logits.device))
-        columns = (column.tolist() for column in events)
-        for latent, token, logprob, behaviour in zip(part, *columns, strict=True):
-            latent.comment.add(Answer(logprob, token, behaviour), policy.vocab_size, policy.boundary)
+    """Give each latent one more event, predicted from its hidden state in ``hidden`` [R, D].
+
+    Logits are held for ``batch_size`` of them at a time; the events of all come over in one piece.
+    """
+    uniforms = torch.tensor([latent.random.random() for latent in latents], dtype=torch.float64)
+    numbers = torch.split(sent(uniforms, hidden.device), batch_size)
+    parts = zip(torch.split(hidden, batch_size), numbers, strict=True)
+    drawn = [drawing(policy.logits(part), own) for part, own in parts]
+    columns = (column.tolist() for column in fetched([torch.cat(column) for column in zip(*drawn, strict=True)]))
+    for latent, token, logprob, behaviour in zip(latents, *columns, strict=True):
+        latent.comment.add(Answer(logprob, int(token), behaviour), policy.vocab_size, policy.boundary)

@@ -19,6 +19,7 @@ from torch.nn.functional import pad
 from engine.decoding.kvcache import RaggedCache, Span, forward
 from engine.model.passes import predicting
 from engine.model.policy import Policy, Support
+from engine.model.transfers import fetched, sent, sent_together
 
 MIN_SHARED = 8
 """A common beginning shorter than this is computed again rather than copied."""
@@ -175,23 +176,30 @@ class Decoder(Generic[ResultT]):
         return self._answers([_turn_of(slot) for slot in slots], hidden, read)
 
     def _answers(self, turns: Sequence[Turn], hidden: Tensor, read: Sequence[range]) -> list[Answer]:
-        """Answer draws and scores, each kind in one batch."""
+        """Answer draws and scores, each kind in one batch; what the device says comes over in one piece."""
         draws = [i for i, turn in enumerate(turns) if turn.uniform is not None]
-        scores = [i for i, turn in enumerate(turns) if turn.uniform is None]
+        questions = {i: (read[i], tuple(turn.score)) for i, turn in enumerate(turns) if turn.uniform is None}
+        texts = list(dict.fromkeys(questions.values()))
+        before = [at for where, _ in texts for at in where]
+        last, before_each = sent_together([[read[i][-1] for i in draws], before], hidden.device)
+        drawn = self._draw([turns[i] for i in draws], hidden[last]) if draws else ()
+        scored = [self._score([text for _, text in texts], hidden[before_each])] if texts else []
+        columns = [column.tolist() for column in fetched([*drawn, *scored])]
         answers: dict[int, Answer] = {}
         if draws:
-            uniforms = np.array([turns[i].uniform for i in draws], dtype=np.float64)
-            logits = self._policy.logits(hidden[[read[i][-1] for i in draws]])
-            drawn = self._drawing(logits, torch.from_numpy(uniforms).to(logits.device))
-            tokens, logprobs, behaviour = (column.tolist() for column in drawn)
-            answers |= {i: Answer(logprobs[n], tokens[n], behaviour[n]) for n, i in enumerate(draws)}
-        if scores:
-            questions = {i: (read[i], tuple(turns[i].score)) for i in scores}
-            texts = list(dict.fromkeys(questions.values()))
-            logits = self._policy.logits(hidden[[at for where, _ in texts for at in where]])
-            logprob_of = dict(zip(texts, score_texts(logits, [text for _, text in texts], self._newlines), strict=True))
+            tokens, logprobs, behaviour = columns[:3]
+            answers |= {i: Answer(logprobs[n], int(tokens[n]), behaviour[n]) for n, i in enumerate(draws)}
+        if texts:
+            logprob_of = dict(zip(texts, columns[-1], strict=True))
             answers |= {i: Answer(logprob_of[question]) for i, question in questions.items()}
         return [answers[i] for i in range(len(turns))]
+
+    def _draw(self, turns: Sequence[Turn], hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        uniforms = torch.tensor([turn.uniform for turn in turns], dtype=torch.float64)
+        return self._drawing(self._policy.logits(hidden), sent(uniforms, hidden.device))
+
+    def _score(self, texts: Sequence[Sequence[int]], hidden: Tensor) -> Tensor:
+        return score_texts(self._policy.logits(hidden), texts, self._newlines)
 
     def _resume(self, slot: _Slot, answer: Answer, on_done: Callable[[int, ResultT], None] | None) -> None:
         assert slot.index is not None  # noqa: S101 - a slot with a turn has a sequence
@@ -217,23 +225,25 @@ def common(left: Sequence[int], right: Sequence[int]) -> int:
     return min(len(left), len(right))
 
 
-def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor | None) -> list[float]:
-    """Log-probability of each text; where chunks lead with their newline, that one starts is given.
+def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor | None) -> Tensor:
+    """float64 [m] log-probability of each text; where chunks lead with their newline, that one starts is given.
 
     Args:
         logits: float32 [sum of the texts' lengths, V], the prediction of each token in turn.
-        texts: token ids.
+        texts: m times token ids.
         newlines: int64 [n], the tokens that begin with a newline, over which the first is renormalised; None where the
             newline stands before it.
     """
-    lengths = [len(text) for text in texts]
-    tokens = torch.tensor([token for text in texts for token in text], device=logits.device)
+    lengths = np.array([len(text) for text in texts])
+    begins = lengths.cumsum() - lengths
+    offsets = np.arange(lengths.max())
+    padded = np.where(offsets < lengths[:, None], begins[:, None] + offsets, lengths.sum())
+    tokens, firsts, places = sent_together([[token for text in texts for token in text], begins, padded], logits.device)
     totals = logits.logsumexp(-1)
-    firsts = torch.tensor([0, *lengths[:-1]], device=logits.device).cumsum(0)
     if newlines is not None:
         totals[firsts] = logits[firsts][:, newlines].logsumexp(-1)
     logprobs = logits.gather(-1, tokens[:, None])[:, 0] - totals
-    return [float(part.sum()) for part in torch.split(logprobs, lengths)]
+    return pad(logprobs.double(), (0, 1))[places].view(padded.shape).sum(-1)  # behind the last one stands a zero
 
 
 def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:

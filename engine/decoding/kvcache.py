@@ -8,10 +8,11 @@ columns. A row's columns are always 0..length-1: to forget tokens, or to give a 
 its length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -19,9 +20,12 @@ from transformers import AttentionInterface, Cache
 
 from engine.model.attending import attend
 from engine.model.policy import Policy
+from engine.model.transfers import sent_together
 
 ATTENTION = "ra3_ragged"
 FIRST_COLUMNS = 256
+MOST_PAIRS = 2**22
+"""Pairs of a query and a column in one call, query heads not counted: its mask has an entry each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,48 +41,93 @@ class Span:
     column: int
 
     @property
+    def width(self) -> int:
+        """How many tokens."""
+        return self.stop - self.begin
+
+    @property
     def end_column(self) -> int:
         """The row's length once these tokens are in it."""
-        return self.column + self.stop - self.begin
+        return self.column + self.width
+
+
+class AttentionCall:
+    """Spans of about the same width, whose tokens attend in one call.
+
+    Shapes: n rows of the cache that are read, w new tokens a row, L columns, G query heads a key head.
+    """
+
+    def __init__(self, spans: Sequence[Span], n_rows: int) -> None:
+        in_place = 2 * len(spans) > n_rows  # else gathering the few rows' keys is cheaper than reading all rows
+        self.columns = _rounded_up(max(span.end_column for span in spans))
+        """L."""
+        self.width = max(span.width for span in spans)
+        """w."""
+        numbers = np.zeros((n_rows if in_place else len(spans), 3), dtype=np.int64)  # without a span: token 0
+        at = [span.row for span in spans] if in_place else range(len(spans))
+        numbers[at] = [(span.begin, span.column, span.width) for span in spans]
+        begins, columns, widths = numbers.T[..., None]
+        offsets = np.minimum(np.arange(self.width), np.maximum(widths - 1, 0))  # behind its last token, that one again
+        queries, real = begins + offsets, np.arange(self.width) < widths
+        rows = [] if in_place else [span.row for span in spans]
+        self.numbers = (rows, queries, columns + 1 + offsets, queries[real], np.flatnonzero(real))
+        """On the CPU, what `placed` is given on the device."""
+        self._in_place = in_place
+        self._masks: dict[tuple[int, torch.dtype], Tensor] = {}
+
+    def placed(self, rows: Tensor, queries: Tensor, seen: Tensor, tokens: Tensor, places: Tensor) -> None:
+        """Take `numbers`, sent to the device."""
+        self.rows = None if self._in_place else rows
+        """int64 [n] rows whose keys are gathered; None to read all rows in place."""
+        self.queries = queries
+        """int64 [n * w] packed token of each query."""
+        self.tokens, self.places = tokens, places
+        """int64 [k] each: the packed tokens that are answered, and which of the n * w queries answer them."""
+        self._seen = seen.view(-1, self.width)  # how many columns each query sees
+
+    def mask(self, groups: int, dtype: torch.dtype) -> Tensor:
+        """[n, 1, w * G, L], added to the scores: the same for every layer."""
+        if (groups, dtype) not in self._masks:
+            hidden = torch.arange(self.columns, device=self._seen.device) >= self._seen[..., None]
+            mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
+            self._masks[groups, dtype] = mask.repeat_interleave(groups, dim=1)[:, None]
+        return self._masks[groups, dtype]
 
 
 class Layout:
     """Where T packed tokens go, for one forward pass over a cache of R rows."""
 
-    def __init__(self, spans: Sequence[Span], n_rows: int, device: torch.device) -> None:
-        self.columns_needed = max(span.end_column for span in spans)
-        """L: how many columns of the store this pass reads."""
-        at = [(i, span.row, span.column + i - span.begin) for span in spans for i in range(span.begin, span.stop)]
-        self.tokens, self.rows, self.columns = torch.tensor(at, device=device).T
-        """int64 [n] each: the packed tokens, again for each further span of them, and their places."""
+    def __init__(self, spans: Sequence[Span], ids: Sequence[int], n_rows: int, device: torch.device) -> None:
         firsts: dict[int, Span] = {}
         for span in spans:
             firsts.setdefault(span.begin, span)
         own = list(firsts.values())
-        self.positions = torch.tensor([i for span in own for i in range(span.column, span.end_column)], device=device)
-        """int64 [T]: how many tokens stand before each packed one."""
-        self.wide = [(span, _causal(span, device)) for span in own if span.stop - span.begin > 1]
-        """Spans of several tokens, each with its mask [w, end_column]."""
-        single = [span for span in own if span.stop - span.begin == 1]
-        dense = 2 * len(single) > n_rows  # else gathering the few rows' keys is cheaper than reading all rows
-        self.single_rows = None if dense else torch.tensor([span.row for span in single], device=device)
-        """int64 [n] rows whose keys are gathered for the spans of one token; None to read all R rows in place."""
-        self.single_tokens = torch.tensor([span.begin for span in single], dtype=torch.long, device=device)
-        """int64 [n] packed indices of the spans of one token."""
-        self.single_slots = torch.tensor(
-            [span.row for span in single] if dense else range(len(single)), dtype=torch.long, device=device
-        )
-        """int64 [n] where these stand among the rows that are read."""
-        lengths = torch.ones(n_rows if dense else len(single), dtype=torch.long, device=device)
-        lengths[self.single_slots] = torch.tensor([span.end_column for span in single], dtype=torch.long, device=device)
-        self.single_mask = (torch.arange(self.columns_needed, device=device) < lengths[:, None])[:, None, None]
-        """bool [R or n, 1, 1, L]"""
+        self.calls = [AttentionCall(part, n_rows) for part in _of_about_one_width(own)]
+        self.columns_needed = max(_rounded_up(span.end_column) for span in spans)
+        """How many columns the store must have."""
+        at = [(i, span.row, span.column + i - span.begin) for span in spans for i in range(span.begin, span.stop)]
+        positions = [i for span in own for i in range(span.column, span.end_column)]
+        numbers = [ids, positions, *np.array(at).T, *(numbers for call in self.calls for numbers in call.numbers)]
+        self.ids, self.positions, self.tokens, self.rows, self.columns, *rest = sent_together(numbers, device)
+        """int64 [T] twice: the packed tokens, and how many stand before each. Then int64 [n] each: the packed tokens by
+        their index, again for each further span of them, and their places."""
+        for i, call in enumerate(self.calls):
+            call.placed(*rest[5 * i : 5 * i + 5])
 
 
-def _causal(span: Span, device: torch.device) -> Tensor:
-    """bool [w, end_column]: a token sees its row up to itself."""
-    own = torch.arange(span.column, span.end_column, device=device)
-    return torch.arange(span.end_column, device=device) <= own[:, None]
+def _rounded_up(columns: int) -> int:
+    """To what the fused kernels of a GPU want of a mask; columns that no token holds are masked."""
+    return -(-columns // 8) * 8
+
+
+def _of_about_one_width(spans: Sequence[Span]) -> Iterator[list[Span]]:
+    """Parts of ``spans`` that differ in width by less than a factor of two, so that padding costs no more than that."""
+    by_width: dict[int, list[Span]] = {}
+    for span in sorted(spans, key=lambda span: span.end_column):
+        by_width.setdefault((span.width - 1).bit_length(), []).append(span)
+    for exponent, part in sorted(by_width.items()):
+        at_once = max(1, MOST_PAIRS // (2**exponent * part[-1].end_column))
+        yield from (part[i : i + at_once] for i in range(0, len(part), at_once))
 
 
 class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
@@ -95,7 +144,7 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Put packed keys and values [1, H, T, D] in their places; returns the first L columns, [R, H, L, D] each."""
+        """Put packed keys and values [1, H, T, D] in their places; returns what is stored, [R, H, columns, D] each."""
         layout = self.layout
         if layout is None:
             raise RuntimeError("a ragged cache is read and written by `forward` alone")
@@ -109,7 +158,7 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
         keys, values = self._keys[layer_idx], self._values[layer_idx]
         keys[layout.rows, :, layout.columns] = key_states[0].transpose(0, 1)[layout.tokens]
         values[layout.rows, :, layout.columns] = value_states[0].transpose(0, 1)[layout.tokens]
-        return keys[:, :, : layout.columns_needed], values[:, :, : layout.columns_needed]
+        return keys, values
 
     def copy_columns(self, source: int, target: int, n_columns: int) -> None:
         """Let row `target` begin with the first `n_columns` of row `source`."""
@@ -136,35 +185,32 @@ def ragged_attention(
     layout: Layout,
     **_kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of packed queries [1, Hq, T, D] to rows of keys and values [R, Hkv, L, D]; returns [1, T, Hq, D].
+    """Attention of packed queries [1, Hq, T, D] to rows of keys and values [R, Hkv, columns, D]; returns [1, T, Hq, D].
 
-    Query heads that share a key head are laid along the query axis, so that keys are never copied for them.
+    One call for all rows that add about as many tokens. Query heads that share a key head are laid along the query
+    axis, so that keys are never copied for them.
     """
     _, heads, tokens, width = query.shape
     groups = heads // key.shape[1]
     packed = query[0].to(value.dtype).transpose(0, 1).reshape(tokens, key.shape[1], groups, width)
     out = packed.new_empty(tokens, key.shape[1], groups, value.shape[-1])
-    if len(layout.single_tokens):
-        out[layout.single_tokens] = _attend_singles(packed, key, value, scaling, layout)
-    for span, mask in layout.wide:
-        own = packed[span.begin : span.stop].permute(1, 2, 0, 3).flatten(1, 2)[None]  # [1, Hkv, G*w, D]
-        row = slice(span.row, span.row + 1)
-        keys, values = key[row, :, : span.end_column], value[row, :, : span.end_column]
-        seen = scaled_dot_product_attention(own, keys, values, attn_mask=mask.repeat(groups, 1), scale=scaling)
-        out[span.begin : span.stop] = (
-            seen[0].reshape(-1, groups, span.stop - span.begin, value.shape[-1]).permute(2, 0, 1, 3)
-        )
+    for call in layout.calls:
+        out[call.tokens] = _attend(packed, key, value, scaling, call)
     return out.reshape(1, tokens, heads, -1), None
 
 
-def _attend_singles(packed: Tensor, key: Tensor, value: Tensor, scaling: float | None, layout: Layout) -> Tensor:
-    """Attention of the rows that add one token, [n, Hkv, G, D], in one call."""
-    if layout.single_rows is not None:
-        key, value = key[layout.single_rows], value[layout.single_rows]
-    query = packed.new_zeros(key.shape[0], *packed.shape[1:])
-    query[layout.single_slots] = packed[layout.single_tokens]
-    seen = scaled_dot_product_attention(query, key, value, attn_mask=layout.single_mask, scale=scaling)
-    return seen[layout.single_slots]
+def _attend(packed: Tensor, key: Tensor, value: Tensor, scaling: float | None, call: AttentionCall) -> Tensor:
+    """Attention [k, Hkv, G, D] of the tokens of one call, from packed queries [T, Hkv, G, D]."""
+    key, value = key[:, :, : call.columns], value[:, :, : call.columns]
+    if call.rows is not None:
+        key, value = key.index_select(0, call.rows), value.index_select(0, call.rows)
+    kv_heads, groups, width = packed.shape[1:]
+    by_row = packed.index_select(0, call.queries).view(-1, call.width, kv_heads, groups, width)
+    query = by_row.transpose(1, 2).flatten(2, 3)
+    mask = call.mask(groups, value.dtype)
+    seen = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+    by_row = seen.view(len(seen), kv_heads, call.width, groups, -1).transpose(1, 2)
+    return by_row.flatten(0, 1).index_select(0, call.places)
 
 
 AttentionInterface.register(ATTENTION, ragged_attention)
@@ -172,8 +218,8 @@ AttentionInterface.register(ATTENTION, ragged_attention)
 
 def forward(policy: Policy, cache: RaggedCache, spans: Sequence[Span], ids: Sequence[int]) -> Tensor:
     """Hidden states [T, D] of the packed tokens `ids`, which `spans` cover in order; the cache takes them in."""
-    cache.layout = layout = Layout(spans, cache.n_rows, policy.device)
+    cache.layout = layout = Layout(spans, ids, cache.n_rows, policy.device)
     try:
-        return attend(policy, ATTENTION, ids, layout.positions, cache, layout=layout)
+        return attend(policy, ATTENTION, layout.ids, layout.positions, cache, layout=layout)
     finally:
         cache.layout = None

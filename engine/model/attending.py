@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,20 +12,20 @@ from engine.model.passes import attending
 from engine.model.policy import Policy
 
 
-def attend(policy: Policy, attention: str, ids: Sequence[int], positions: Tensor, cache: Cache, **known: Any) -> Tensor:
-    """Last hidden states [T, D] of the tokens ``ids``.
+def attend(policy: Policy, attention: str, ids: Tensor, positions: Tensor, cache: Cache, **known: Any) -> Tensor:
+    """Last hidden states [T, D] of the tokens ``ids``, by one pass that waits for nothing.
 
     Args:
         policy: whose model.
         attention: name under which transformers knows the function.
-        ids: T token ids.
+        ids: int64 [T].
         positions: int64 [T], each token's place in its own sequence.
         cache: given the keys and values of each layer, answers what the function is to read.
         known: handed on to the function.
     """
     with attending(policy.model, attention):
         output = policy.decoder()(
-            input_ids=torch.tensor([ids], device=policy.device),
+            input_ids=ids[None],
             position_ids=positions[None],
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
             past_key_values=cache,

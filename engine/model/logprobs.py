@@ -44,7 +44,7 @@ def _chunks(runs: tuple[EventRun, ...]) -> Iterator[tuple[slice, EventRun]]:
 def _chunk(policy: Policy, picked: Tensor, tokens: Tensor, part: slice, run: EventRun) -> Tensor:
     given = (policy, picked[part], tokens[part], run)
     if torch.is_grad_enabled():
-        events: Tensor = checkpoint(_event_logprobs, *given, use_reentrant=False)
+        events: Tensor = checkpoint(_event_logprobs, *given, use_reentrant=False, preserve_rng_state=False)
         return events
     return _event_logprobs(*given)
 

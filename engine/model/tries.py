@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.model.policy import Support
+from engine.model.transfers import sent
 
 NEW_LINE = -1
 """In place of a token: any token that says nothing but that the line ends. ``-1 - k``: any token of class k that ends
@@ -248,9 +249,9 @@ class Batch:
     """Targets of each label, by name."""
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on ``device``."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in fields.items()}
+        """The same batch, of the CPU, on ``device``."""
+        fields, there = {name: getattr(self, name) for name in self.__slots__}, torch.device(device)
+        moved: dict[str, Any] = {k: sent(v, there) if isinstance(v, Tensor) else v for k, v in fields.items()}
         return Batch(**moved)
 
     @property

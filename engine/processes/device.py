@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -29,13 +30,42 @@ def open_accelerator(recipe: Recipe, ranks: Ranks) -> Accelerator:
         _check_gpus(wanted)
     on_cpu = wanted == "cpu" or (ranks.size > 1 and not torch.cuda.is_available())
     AcceleratorState._reset_state()  # the arms of one launch may differ in precision
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision=recipe.compute.mixed_precision)
-    if accelerator.device.type == "cpu" and recipe.compute.mixed_precision == "fp16":
-        raise EnvironmentFault("compute.mixed_precision = 'fp16' needs a GPU; set it to 'no' or 'bf16'")
+    accelerator = Accelerator(
+        cpu=on_cpu, mixed_precision=precision(recipe, on_gpu=not on_cpu and torch.cuda.is_available())
+    )
     if accelerator.device.type == "cuda":  # what autocast leaves in float32 is the head, which TF32 does well enough
-        lower = recipe.compute.mixed_precision != "no"
-        torch.set_float32_matmul_precision("high" if lower else "highest")
+        torch.set_float32_matmul_precision("high" if _takes_tf32(recipe) else "highest")
     return accelerator
+
+
+def _takes_tf32(recipe: Recipe) -> bool:
+    return recipe.compute.mixed_precision != "no"
+
+
+def precision(recipe: Recipe, *, on_gpu: bool) -> Literal["no", "bf16"]:
+    """What ``compute.mixed_precision`` comes to."""
+    wanted = recipe.compute.mixed_precision
+    if wanted != "auto":
+        return wanted
+    lower = on_gpu and recipe.model.dtype == "float32" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if lower else "no"
+
+
+def resolved(recipe: Recipe, accelerator: Accelerator) -> Recipe:
+    """``recipe`` with the precision that `open_accelerator` chose in the place of ``auto``."""
+    compute = recipe.compute.model_copy(update={"mixed_precision": accelerator.mixed_precision})
+    return recipe.model_copy(update={"compute": compute})
+
+
+def precision_words(recipe: Recipe, accelerator: Accelerator) -> str:
+    """In what precision a run computes: ``bfloat16 autocast, TF32 for what stays in float32``."""
+    lower = accelerator.mixed_precision == "bf16"
+    words = "bfloat16 autocast" if lower else f"everything in {recipe.model.dtype}"
+    if accelerator.device.type != "cuda":
+        return words
+    if _takes_tf32(recipe):
+        return f"{words}, TF32 for {'what stays in' if lower else 'products in'} float32"
+    return f"{words}, no TF32"
 
 
 def _check_gpus(wanted: str) -> None:

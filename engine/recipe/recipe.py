@@ -84,8 +84,6 @@ class Recipe(Section):
             raise ValueError("compute.shard: adapters are too small to shard; set it to false, or lora.rank to 0")
         if self.compute.shard and self.compute.compile:
             raise ValueError("compute.shard: sharded layers are not compiled; set it or compute.compile to false")
-        if self.compute.shard and self.compute.mixed_precision == "fp16":
-            raise ValueError("compute.shard does not scale losses as fp16 needs; set compute.mixed_precision = bf16")
         return self
 
     def _check_together(self, arm: str) -> None:
@@ -101,15 +99,12 @@ class Recipe(Section):
         """The recipe as ``arm`` runs it: its own overrides applied, no other arm left.
 
         Raises:
-            RecipeError: it would train weights of half precision.
+            RecipeError: it would train weights of half precision, or adapters on such as lose their gradients.
         """
         alone = self.model_copy(update={"arms": {arm: Arm(stages=self.arms[arm].stages)}})
         resolved = alone._assigned(self.arms[arm].set)
-        if resolved.model.dtype != "float32" and resolved.lora.rank is None and set(self.arms[arm].stages) != {"eval"}:
-            raise RecipeError(
-                f"arm {arm}: weights in {resolved.model.dtype} cannot be trained, small steps are rounded away; keep "
-                "model.dtype = 'float32' and set compute.mixed_precision = 'bf16', or train adapters: lora.rank = 16"
-            )
+        if set(self.arms[arm].stages) != {"eval"}:
+            _check_trainable(arm, resolved)
         return resolved
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
@@ -134,3 +129,18 @@ class Recipe(Section):
     def to_toml(self) -> str:
         """The whole recipe, defaults included; an absent optional value is left out, as TOML has no null."""
         return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _check_trainable(arm: str, recipe: Recipe) -> None:
+    """Refuse weights of a precision in which ``arm`` would learn nothing, or nonsense."""
+    dtype = recipe.model.dtype
+    if dtype == "float16":
+        raise RecipeError(
+            f"arm {arm}: gradients through weights in float16 vanish or overflow; set model.dtype = 'bfloat16' under "
+            "adapters (lora.rank = 16), else 'float32'"
+        )
+    if dtype != "float32" and recipe.lora.rank is None:
+        raise RecipeError(
+            f"arm {arm}: weights in {dtype} cannot be trained, small steps are rounded away; keep "
+            "model.dtype = 'float32' and set compute.mixed_precision = 'bf16', or train adapters: lora.rank = 16"
+        )

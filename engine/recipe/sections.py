@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 StageKind = Literal["eval", "ntp", "ra3", "rlvr"]
+
+
+def _not_fp16(value: Any) -> Any:
+    if value == "fp16":
+        raise ValueError("gradients vanish or overflow in fp16; set compute.mixed_precision to 'bf16', or to 'auto'")
+    return value
+
+
+Precision = Annotated[Literal["auto", "no", "bf16"], BeforeValidator(_not_fp16)]
 
 
 class Section(BaseModel):
@@ -43,9 +52,10 @@ class Compute(Section):
 
     device: str = "auto"
     """``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda`` or ``cuda:N``."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    mixed_precision: Precision = "auto"
     """Autocast precision of all passes: training, by accelerate, sampling and scoring. Weights, the head's logits and
-    the optimiser stay in float32."""
+    the optimiser stay in float32, whose products on a GPU are TF32's unless it is ``no``. ``auto``: ``bf16`` for
+    float32 weights on a GPU that has it, elsewhere ``no``."""
     row_tokens: int = Field(1024, ge=16)
     """Tokens a packed row holds; a longer sequence has a row of its own."""
     micro_rows: int = Field(1, ge=1)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 StateDict = dict[str, Any]
 """What ``stage.pt`` holds: tensors and plain values, which a stage reads into a state of its own type."""
 
-AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST = {"auto": None, "no": None, "bf16": torch.bfloat16}
+"""By ``compute.mixed_precision``; an `auto` that `engine.processes.device` has not resolved is that of a CPU."""
 
 
 def save(folder: Path, policy: Policy, place: Place, state: StateDict | None, *, asked: bool = False) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,8 +12,13 @@ from numpy.typing import NDArray
 from engine.model.logprobs import logprobs
 from engine.model.passes import predicting
 from engine.model.policy import Policy
+from engine.model.transfers import fetched
 from engine.model.tries import Trie, collate, pack
 from engine.recipe.sections import Compute
+
+ResultT = TypeVar("ResultT")
+Asking = Generator[Sequence[Trie], list[NDArray[np.float64]], ResultT]
+"""Yields tries once, is given what `score` gives for them, and returns what it makes of that."""
 
 
 def micro_batches(tries: Sequence[Trie], compute: Compute) -> list[list[list[int]]]:
@@ -23,13 +29,33 @@ def micro_batches(tries: Sequence[Trie], compute: Compute) -> list[list[list[int
 
 @torch.no_grad()
 def score(policy: Policy, tries: Sequence[Trie], compute: Compute) -> list[NDArray[np.float64]]:
-    """[N] log-probabilities of each trie's targets under ``policy``, in nats, in the order of ``tries``."""
-    scores: dict[int, NDArray[np.float64]] = {}
+    """[N] log-probabilities of each trie's targets under ``policy``, in nats, in the order of ``tries``.
+
+    Those of all micro-batches come over from its device in one piece, when the last has gone through.
+    """
+    batches = micro_batches(tries, compute)
     with predicting(policy):
-        for rows in micro_batches(tries, compute):
-            order = [index for row in rows for index in row]
-            batch = collate([[tries[index] for index in row] for row in rows]).to(policy.device)
-            values = logprobs(policy, batch).double().cpu().numpy()
-            ends = np.cumsum([len(tries[index].targets) for index in order])
-            scores |= zip(order, np.split(values, ends[:-1]), strict=True)
+        parts = [
+            logprobs(policy, collate([[tries[index] for index in row] for row in rows]).to(policy.device))
+            for rows in batches
+        ]
+    order = [index for rows in batches for row in rows for index in row]
+    ends = np.cumsum([len(tries[index].targets) for index in order])
+    scores = dict(zip(order, np.split(np.concatenate(fetched(parts)), ends[:-1]), strict=True)) if tries else {}
     return [scores[index] for index in range(len(tries))]
+
+
+def score_together(policy: Policy, asking: Sequence[Asking[ResultT]], compute: Compute) -> list[ResultT]:
+    """What each of ``asking`` returns; the tries of all are packed together, so that small ones fill a row."""
+    asked = [next(one) for one in asking]
+    scores = iter(score(policy, [trie for tries in asked for trie in tries], compute))
+    return [_result(one, [next(scores) for _ in tries]) for one, tries in zip(asking, asked, strict=True)]
+
+
+def _result(asking: Asking[ResultT], scores: list[NDArray[np.float64]]) -> ResultT:
+    try:
+        asking.send(scores)
+    except StopIteration as end:
+        result: ResultT = end.value
+        return result
+    raise RuntimeError("tries may be asked for once")

@@ -18,6 +18,7 @@ from engine.model.compiling import compiled_layers
 from engine.model.passes import training
 from engine.model.policy import Policy
 from engine.model.recomputing import enable_recomputing
+from engine.model.transfers import fetched
 from engine.model.tries import Batch, Trie, collate
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
@@ -134,7 +135,7 @@ class Trainer:
             mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
                 self._backward(collate(batches[0]), 0.0, clip)
-        means = Means.of(self._ranks.gather([replace(part, totals=part.totals.cpu()) for part in mine]))
+        means = Means.of(self._ranks.gather(_on_cpu(mine)))
         return Update(
             loss=means.loss,
             grad_norm=self._step(),
@@ -202,6 +203,12 @@ class Sums:
         by_label = torch.zeros(len(batch.label_counts), dtype=torch.float64, device=logprobs_N.device)
         by_label.index_add_(0, batch.labels, logprobs_N.double())
         return cls(torch.cat([torch.stack([loss_N.sum(), clipped_N.sum()]).double(), by_label]), batch.label_counts)
+
+
+def _on_cpu(parts: Sequence[Sums]) -> list[Sums]:
+    """The same sums, which come over in one piece."""
+    totals = fetched([part.totals for part in parts]) if parts else []
+    return [replace(part, totals=torch.from_numpy(own)) for part, own in zip(parts, totals, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 from engine.corpora.traces import Trace, parse_trace
 from engine.model.encoding import EncodedTrace, encode_trace
 from engine.model.policy import Policy, Support, load_policy
+from tests.engine.devices import DEVICE
 
 SOURCES = (
     "def area(radius):\n    # a comment of the expert's\n    pi = 3.14159\n    if radius < 0:\n"
@@ -23,7 +24,7 @@ SOURCES = (
 @cache
 def tiny_policy() -> Policy:
     """`random:tiny` with weights large enough for predictions far from uniform. Not to be changed: clone it."""
-    policy = load_policy("random:tiny")
+    policy = load_policy("random:tiny", device=str(DEVICE))
     with torch.no_grad():
         for name, weight in policy.model.named_parameters():
             if "norm" not in name:
@@ -50,7 +51,7 @@ def prompts() -> list[list[int]]:
 @torch.no_grad()
 def slow_logits(policy: Policy, ids: list[int]) -> Tensor:
     """float64 [W, V] by the model's own forward pass: no cache, no batch, no mask of ours."""
-    logits: Tensor = policy.model(input_ids=torch.tensor([ids])).logits[0].double()
+    logits: Tensor = policy.model(input_ids=torch.tensor([ids], device=policy.device)).logits[0].double()
     return logits
 
 

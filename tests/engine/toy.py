@@ -7,6 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.model.boundary import LEADING, Boundary, classes_of
 from engine.model.policy import Policy, Support
+from tests.engine.devices import DEVICE
 
 NEWLINE, HASH = 0, 1
 WORDS = ("\n", "#", "a", "b")
@@ -25,9 +26,9 @@ def toy_policy(seed: int, layers: int = 1, words: tuple[str, ...] = WORDS, *, tr
         max_position_embeddings=256,
         initializer_range=0.5,
     )
-    policy = Policy(LlamaForCausalLM(config).eval(), None, "toy")
-    supports = torch.ones(3, len(words), dtype=torch.bool)
-    supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in words])
+    policy = Policy(LlamaForCausalLM(config).to(DEVICE).eval(), None, "toy")
+    supports = torch.ones(3, len(words), dtype=torch.bool, device=DEVICE)
+    supports[Support.NEWLINE] = torch.tensor([word.startswith("\n") for word in words], device=DEVICE)
     classes = {token: k for k, row in enumerate(classes_of(words, trailing=True)) for token in row}
     policy.__dict__["supports"] = supports
     policy.__dict__["boundary"] = Boundary(True, classes, [NEWLINE]) if trailing else LEADING

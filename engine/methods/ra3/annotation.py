@@ -7,16 +7,19 @@ from itertools import islice
 
 import numpy as np
 
+from engine.decoding.latents import Rollout
 from engine.methods.ra3.lexicon import lexicon
 from engine.methods.ra3.measures import measure, record
 from engine.methods.ra3.posterior import effective_share, keep_lines, keep_trace, log_weights, ranked, resampler
 from engine.methods.ra3.rewards import Group
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
-from engine.methods.ra3.scoring import score_group
+from engine.methods.ra3.scoring import ask_group
 from engine.methods.ra3.states import Chosen
 from engine.model.encoding import comment_text
+from engine.recipe.sections import Compute
 from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
+from engine.training.scoring import score_together
 
 
 def choose(context: Context, actors: Actors, round_: int) -> Chosen:
@@ -63,7 +66,7 @@ def _resampled(
     settings = context.recipe.ra3
     mode = settings.estep.mode
     groups = _rolled_out(context, actors, part, LatentSampling(count, settings.estep.explore, mode), round_)
-    kept = []
+    kept: list[tuple[Group, list[Rollout]]] = []
     for index, group in zip(part, groups, strict=True):
         worth = group.returns if mode == "branch" else group.rewards
         weights = log_weights(group, worth, settings)
@@ -74,10 +77,14 @@ def _resampled(
         keep = keep_lines if mode == "branch" else keep_trace
         draw = resampler(np.random.default_rng(context.seeds("resample", round_, index)))
         picks = [draw if draws else ranked(place) for place in range(settings.mstep.samples)]
-        rollouts = [keep(group, weights if draws else worth, pick) for pick in picks]
-        scored = partial(score_group, actors.scorer, group.trace, group.encoded, rollouts, settings)
-        kept.append(context.memory.run(scored))
-    return kept
+        kept.append((group, [keep(group, weights if draws else worth, pick) for pick in picks]))
+
+    def scored(compute: Compute) -> list[Group]:
+        judge = actors.scorer
+        asking = [ask_group(judge, group.trace, group.encoded, own, settings, compute) for group, own in kept]
+        return score_together(judge, asking, compute)
+
+    return context.memory.run(scored)
 
 
 def _rolled_out(

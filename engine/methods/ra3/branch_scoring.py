@@ -20,7 +20,7 @@ from engine.model.events import LatentEvents, LineEvents, add_bare, add_latent
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Ra3
-from engine.training.scoring import score
+from engine.training.scoring import Asking, score_together
 
 
 class BranchTrie:
@@ -59,9 +59,17 @@ def score_branches(
     scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
 ) -> Group:
     """Log-likelihoods of the lines, bare and behind each branch's latent alone, the charges and the returns."""
+    (group,) = score_together(scorer, [ask_branches(scorer, trace, encoded, rollouts, ra3, compute)], compute)
+    return group
+
+
+def ask_branches(
+    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
+) -> Asking[Group]:
+    """As `score_branches`, for `score_together`."""
     reach = ra3.horizon or len(encoded.lines)
     tries = place_branches(encoded, rollouts, ra3.max_latent_tokens, reach, compute.row_tokens)
-    bare, comments, ahead = _score(scorer, tries, ra3, compute)
+    bare, comments, ahead = yield from _ask_tries(tries, ra3)
     charges_GT = np.array(
         [
             charges(rollout, [comments[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
@@ -87,14 +95,14 @@ def score_branches(
     )
 
 
-def _score(
-    scorer: Policy, tries: Sequence[BranchTrie], ra3: Ra3, compute: Compute
-) -> tuple[list[float], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], list[float]]]:
+def _ask_tries(
+    tries: Sequence[BranchTrie], ra3: Ra3
+) -> Asking[tuple[list[float], dict[tuple[int, int], NDArray[np.float64]], dict[tuple[int, int], list[float]]]]:
     """l_t of the bare lines; of each branch the log-probabilities of its comment's events, and l of its lines."""
     bare_at = _ask(tries[0], tries[0].lines)
     comments_at = [{key: part.trie.ask(b.comment, "comment") for key, b in part.branches.items()} for part in tries]
     lines_at = [{key: _ask(part, b.lines) for key, b in part.branches.items()} for part in tries]
-    scores = score(scorer, [part.trie.build() for part in tries], compute)
+    scores = yield [part.trie.build() for part in tries]
 
     def lines(values: NDArray[np.float64], places: Sequence[LinePlaces]) -> list[float]:
         return [read_line(values, at, ra3.line_logp) for at in places]

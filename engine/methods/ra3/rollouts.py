@@ -9,15 +9,16 @@ from typing import Any, Literal, NamedTuple
 
 from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.latents import Rollout, annotate
-from engine.methods.ra3.branch_scoring import score_branches
+from engine.methods.ra3.branch_scoring import ask_branches
 from engine.methods.ra3.rewards import Group
-from engine.methods.ra3.scoring import bare_logprobs, score_group
+from engine.methods.ra3.scoring import ask_group, bare_logprobs
 from engine.model.encoding import EncodedTrace
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute, Ra3
 from engine.runs.corpus import TracePairs
 from engine.runs.stages.context import Resources
 from engine.training.memory import fewer_sequences
+from engine.training.scoring import score_together
 
 
 class Actors(NamedTuple):
@@ -105,11 +106,16 @@ def _score(
     drawn: Sequence[list[Rollout]],
     mode: Literal["trajectory", "branch"],
 ) -> list[Group]:
-    scored = score_branches if mode == "branch" else score_group
-    groups = [
-        resources.memory.run(partial(scored, actors.scorer, trace, encoded, rollouts, settings))
-        for (trace, encoded), rollouts in zip(pairs, drawn, strict=True)
-    ]
+    ask = ask_branches if mode == "branch" else ask_group
+
+    def scored(compute: Compute) -> list[Group]:
+        asking = [
+            ask(actors.scorer, trace, encoded, rollouts, settings, compute)
+            for (trace, encoded), rollouts in zip(pairs, drawn, strict=True)
+        ]
+        return score_together(actors.scorer, asking, compute)
+
+    groups = resources.memory.run(scored)
     if actors.reference is actors.scorer:
         return groups
     traces = [encoded for _, encoded in pairs]

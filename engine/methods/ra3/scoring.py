@@ -28,19 +28,27 @@ from engine.model.events import AnnotatedEvents, Comments, LineEvents, add_annot
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Ra3
-from engine.training.scoring import score
+from engine.training.scoring import Asking, score, score_together
 
 
 def score_group(
     scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
 ) -> Group:
     """Log-likelihoods of the lines, bare and under each rollout's latents, and the charges."""
+    (group,) = score_together(scorer, [ask_group(scorer, trace, encoded, rollouts, ra3, compute)], compute)
+    return group
+
+
+def ask_group(
+    scorer: Policy, trace: Trace, encoded: EncodedTrace, rollouts: list[Rollout], ra3: Ra3, compute: Compute
+) -> Asking[Group]:
+    """As `score_group`, for `score_together`."""
     annotations: list[Comments] = [[None] * len(encoded.lines), *(rollout.comments for rollout in rollouts)]
     placed = place_annotations(encoded, annotations, ra3.max_latent_tokens, compute.row_tokens)
     lines = [[ask_line(trie, event.line) for event in events] for trie, events in placed]
     comments = [[trie.ask(event.comment, "comment") for event in events] for trie, events in placed]
     tries = list(dict.fromkeys(trie for trie, _ in placed))
-    scores = dict(zip(tries, score(scorer, [trie.build() for trie in tries], compute), strict=True))
+    scores = dict(zip(tries, (yield [trie.build() for trie in tries]), strict=True))
     values = [scores[trie] for trie, _ in placed]
     bare, *line_logprobs = [
         [read_line(row, at, ra3.line_logp) for at in places] for row, places in zip(values, lines, strict=True)

@@ -13,6 +13,7 @@ import torch
 
 from engine.model.logprobs import LOGIT_ROWS
 from engine.recipe.recipe import Recipe
+from engine.runs.checkpoints import AUTOCAST
 from engine.runs.estimate.footprint import Footprint, footprint
 from engine.runs.estimate.host import available_memory
 
@@ -137,7 +138,7 @@ def _sampling(model: Footprint, recipe: Recipe, tokens: int) -> Parts:
     while columns < tokens:
         columns *= 2
     return {
-        "weights for decoding": model.weights if compute.mixed_precision == "no" else model.weights // 2,
+        "weights for decoding": model.weights if AUTOCAST[compute.mixed_precision] is None else model.weights // 2,
         "cache": compute.decode_batch * columns * model.cache,
         "drawing": _DRAW_COPIES * _FLOAT * compute.decode_batch * model.vocabulary,
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from engine.model.policy import Policy
 
@@ -78,7 +79,8 @@ class Meter:
         self._weights = policy.n_parameters
         self._layers = int(config.num_hidden_layers)
         self._width = int(heads * (getattr(config, "head_dim", None) or config.hidden_size // heads))
-        self._flops = 0
+        self._tokens = 0
+        self._attended: Tensor | int = 0  # where the model is: to ask how many would have the CPU wait for each pass
         policy.decoder().register_forward_pre_hook(self._count, with_kwargs=True)
 
     def __deepcopy__(self, _: Any) -> Self:
@@ -86,14 +88,16 @@ class Meter:
 
     def take(self) -> int:
         """Operations since the last time."""
-        taken, self._flops = self._flops, 0
+        taken = flops(self._weights, self._layers, self._width, self._tokens, int(self._attended))
+        self._tokens = self._attended = 0
         return taken
 
     def _count(self, _: Any, __: Any, named: dict[str, Any]) -> None:
         tokens = named["input_ids"].numel()
-        attended = int(named["position_ids"].sum()) + tokens  # a token sees as many as its place says, and itself
-        once = flops(self._weights, self._layers, self._width, tokens, attended)
-        self._flops += once * (PASSES if torch.is_grad_enabled() else 1)
+        attended = named["position_ids"].sum() + tokens  # a token sees as many as its place says, and itself
+        passes = PASSES if torch.is_grad_enabled() else 1
+        self._tokens += tokens * passes
+        self._attended = self._attended + attended * passes
 
 
 def peak_mb(device: torch.device) -> float:

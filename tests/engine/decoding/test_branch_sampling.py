@@ -56,7 +56,7 @@ def alike(left: Rollout, right: Rollout) -> bool:
 def gpt2(policy: Policy) -> Policy:
     torch.manual_seed(3)
     config = GPT2Config(vocab_size=policy.vocab_size, n_embd=32, n_layer=2, n_head=2, initializer_range=0.3)
-    return replace(policy, model=GPT2LMHeadModel(config).eval())
+    return replace(policy, model=GPT2LMHeadModel(config).eval().to(policy.device))
 
 
 @pytest.mark.parametrize("model", ["llama", "gpt2"])
@@ -179,7 +179,7 @@ def test_the_gradient_of_the_tree_is_the_sum_of_its_branches_alone(tmp_path: Pat
     def gradient(tries: list[Trie]) -> list[torch.Tensor | None]:
         policy = tiny_policy().clone()
         for trie in tries:
-            batch = collate([[trie]])
+            batch = collate([[trie]]).to(policy.device)
             (logprobs(policy, batch) * batch.coefficients).sum().backward()
         return [weight.grad for weight in policy.model.parameters()]
 

@@ -17,6 +17,7 @@ from engine.decoding.latents import Rollout, annotate
 from engine.decoding.sampler import Completion, StopReason, generate
 from engine.model.encoding import chunk_mismatches, encode_trace
 from engine.model.policy import Policy, Support
+from tests.engine.devices import DEVICE, row_of
 from tests.engine.tiny import encoded, prompts, slow_comment, slow_gate, slow_logits, tiny_policy, traces
 
 SEEDS = range(100, 200)
@@ -41,7 +42,7 @@ def roll(policy: Policy, batch_size: int = 4, n: int = 4, **options: object) -> 
 class TestGenerate:
     def test_greedy_equals_the_models_own_generate(self, policy: Policy) -> None:
         for prompt, ours in zip(prompts(), sample(policy, 4, temperature=0.0), strict=True):
-            theirs = policy.model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=24, pad_token_id=0)
+            theirs = policy.model.generate(row_of(prompt), do_sample=False, max_new_tokens=24, pad_token_id=0)
             assert ours.ids == theirs[0, len(prompt) :].tolist()
 
     @pytest.mark.parametrize("batch_size", [3, 8])
@@ -80,7 +81,7 @@ class TestGenerate:
     def test_the_cache_grows_beyond_its_first_columns(self, policy: Policy, length: int) -> None:
         prompt = (prompts()[3] * 12)[:length]
         ours = generate(policy, [prompt, prompts()[2]], [0, 1], max_new_tokens=16, temperature=0.0)[0]
-        theirs = policy.model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=16, pad_token_id=0)
+        theirs = policy.model.generate(row_of(prompt), do_sample=False, max_new_tokens=16, pad_token_id=0)
         assert ours.ids == theirs[0, len(prompt) :].tolist()
 
     def test_on_done_names_each_completion_once(self, policy: Policy) -> None:
@@ -97,7 +98,7 @@ class TestGenerate:
 
     def test_dropout_is_off_while_sampling_and_back_after(self, policy: Policy) -> None:
         sizes = {"vocab_size": policy.vocab_size, "n_embd": 32, "n_layer": 1, "n_head": 2, "bos_token_id": 0}
-        model = GPT2LMHeadModel(GPT2Config(**sizes, eos_token_id=0, initializer_range=0.3)).train()
+        model = GPT2LMHeadModel(GPT2Config(**sizes, eos_token_id=0, initializer_range=0.3)).train().to(DEVICE)
         first, second = (sample(replace(policy, model=model), 4) for _ in range(2))
         assert first == second
         assert model.training
@@ -114,13 +115,18 @@ class TestGenerate:
         torch.manual_seed(3)
         size = {"vocab_size": policy.vocab_size, "bos_token_id": 0, "eos_token_id": 0}
         if model == "gpt2":
-            other = GPT2LMHeadModel(GPT2Config(**size, n_embd=32, n_layer=2, n_head=2, initializer_range=0.3)).eval()
+            other = (
+                GPT2LMHeadModel(GPT2Config(**size, n_embd=32, n_layer=2, n_head=2, initializer_range=0.3))
+                .eval()
+                .to(DEVICE)
+            )
         else:
             width = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
             heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3}
             other = Qwen3ForCausalLM(Qwen3Config(**size, **width, **heads)).eval()
+        other.to(DEVICE)
         for prompt, ours in zip(prompts(), sample(replace(policy, model=other), 4, temperature=0.0), strict=True):
-            theirs = other.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=24, pad_token_id=0)
+            theirs = other.generate(row_of(prompt), do_sample=False, max_new_tokens=24, pad_token_id=0)
             assert ours.ids == theirs[0, len(prompt) :].tolist()
 
 

@@ -204,6 +204,21 @@ def test_weights_of_half_precision_are_not_trained_but_may_be_measured_or_carry_
     assert load_recipe(written(tmp_path, text), ["lora.rank=8"]).for_arm("ntp").lora.rank == 8
 
 
+def test_weights_in_float16_may_be_measured_and_nothing_else(tmp_path: Path) -> None:
+    text = MINIMAL.replace("[arms.base]", "dtype = 'float16'\n[arms.ntp]\nstages = ['ntp']\n[arms.base]")
+    recipe = load_recipe(written(tmp_path, text), ["lora.rank=8"])
+    with pytest.raises(RecipeError, match=r"vanish or overflow; set model\.dtype = 'bfloat16'"):
+        recipe.for_arm("ntp")
+    assert recipe.for_arm("base").model.dtype == "float16"
+
+
+@pytest.mark.parametrize("overrides", [[], ["compute.mixed_precision=fp16"]])
+def test_an_old_recipe_in_fp16_is_told_what_to_set(tmp_path: Path, overrides: list[str]) -> None:
+    text = MINIMAL if overrides else MINIMAL + "[compute]\nmixed_precision = 'fp16'\n"
+    words = refusal(tmp_path, text, *overrides)
+    assert "fp16; set compute.mixed_precision to 'bf16', or to 'auto'" in words
+
+
 def test_a_recipe_that_extends_another_is_as_that_one_but_for_what_it_says(tmp_path: Path) -> None:
     text = 'name = "mine"\nextends = "smoke"\n[ra3]\nestep.updates = 7\n[arms.mine]\nstages = ["ra3"]\n'
     mine, smoke = load_recipe(written(tmp_path, text)), load_recipe("smoke")

@@ -20,6 +20,7 @@ from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
 from engine.training.trainer import Trainer
+from tests.engine.devices import DEVICE, accelerator
 from tests.engine.tiny import encoded, prompts, tiny_policy
 
 TOLERANCE = 0.1
@@ -30,8 +31,7 @@ these is a tenth of it."""
 @pytest.fixture
 def lower() -> Iterator[Accelerator]:
     """An accelerator that trains in bfloat16 autocast."""
-    AcceleratorState._reset_state()
-    yield Accelerator(cpu=True, mixed_precision="bf16")
+    yield accelerator("bf16")
     AcceleratorState._reset_state()
 
 
@@ -71,9 +71,9 @@ def test_logprobs_under_autocast_are_near_those_of_float32_but_not_them() -> Non
 
 def test_the_head_is_computed_in_float32_whatever_the_weights_and_the_autocast() -> None:
     policy = tiny_policy().clone()
-    hidden = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+    hidden = torch.randn(5, 64, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     exact = policy.logits(hidden)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(DEVICE.type, torch.bfloat16):
         assert torch.equal(policy.logits(hidden), exact)
     policy.model.to(torch.bfloat16)
     weight = policy.model.get_output_embeddings().weight.float()

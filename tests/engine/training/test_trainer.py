@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
@@ -14,6 +13,7 @@ from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
 from engine.training.trainer import Clip, Trainer, surrogate
+from tests.engine.devices import accelerator
 from tests.engine.toy import toy_policy
 
 CLIP = Clip(0.2, 0.28)
@@ -57,7 +57,7 @@ def tries(coefficient: float = 1.0) -> list[Trie]:
 
 
 def trainer(policy: Policy, **compute: int) -> Trainer:
-    return Trainer(policy, Optimiser(learning_rate=0.01), MemoryGuard(Compute(**compute)), Accelerator(cpu=True))
+    return Trainer(policy, Optimiser(learning_rate=0.01), MemoryGuard(Compute(**compute)), accelerator())
 
 
 @pytest.mark.parametrize(("row_tokens", "micro_rows"), [(16, 1), (16, 2), (64, 1), (64, 8)])

@@ -1,0 +1,34 @@
+"""From the CPU to a model's device and back, in as few pieces as can be, and without the one waiting for the other.
+
+A GPU works through what it was given while the CPU prepares what comes next, until the CPU asks for a value: each such
+question costs both of them the time that the other takes. On a CPU nothing here costs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor``, of the CPU, on ``device``; nobody waits for it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def sent_together(columns: Sequence[Sequence[int] | NDArray[Any]], device: torch.device) -> tuple[Tensor, ...]:
+    """int64 [n] of each of ``columns``, which cross in one piece."""
+    arrays = [np.asarray(column, dtype=np.int64).reshape(-1) for column in columns]
+    return torch.split(sent(torch.from_numpy(np.concatenate(arrays)), device), [len(array) for array in arrays])
+
+
+def fetched(tensors: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+    """The values of tensors of one axis, which cross in one piece; exact for float32 and for integers below 2**53."""
+    values = torch.cat([tensor.detach().double() for tensor in tensors]).cpu().numpy()
+    return np.split(values, np.cumsum([len(tensor) for tensor in tensors])[:-1])
