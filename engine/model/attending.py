@@ -25,13 +25,11 @@ def attend(policy: Policy, attention: str, ids: Sequence[int], positions: Tensor
         known: handed on to the function.
     """
     with attending(policy.model, attention):
-        output = policy.decoder()(
+        hidden = policy.last_hidden(
+            cache,
             input_ids=torch.tensor([ids], device=policy.device),
             position_ids=positions[None],
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
-            past_key_values=cache,
-            use_cache=True,
             **known,
         )
-    hidden: Tensor = output.last_hidden_state[0]
-    return hidden
+    return hidden[0]
