@@ -73,7 +73,7 @@ def attending(model: Any, attention: str) -> Iterator[None]:
 
 
 def _of_modules(model: Any, forwards: Forwards) -> Iterator[Change]:
-    """Evaluation mode and the forward of every module: its class's unless ``forwards`` has one, whatever held before."""
+    """Evaluation mode, and the forward of every module: its class's unless ``forwards`` has one, whatever held."""
     for module in model.modules():
         yield module, "training", False
         if module in forwards or "forward" in vars(module):

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,8 @@ class Support(IntEnum):
     """What may stand inside a one-line comment, and the NEWLINE tokens, any of which ends it."""
 
 
-@cache
-def cache_keyword(decoder: type) -> str:
-    """What a decoder of this class calls its key-value cache; transformers before 5.24 had the longer name."""
+def cache_keyword(decoder: Any) -> str:
+    """What a decoder calls its key-value cache; transformers before 5.24 had the longer name."""
     return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
 
 
@@ -168,7 +167,7 @@ class Policy:
     def last_hidden(self, cache: Any, **inputs: Any) -> Tensor:
         """Last hidden states [B, W, D] of the decoder's ``inputs``, as transformers names these."""
         decoder = self.decoder()
-        output = decoder(**inputs, **{cache_keyword(type(decoder)): cache}, use_cache=cache is not None)
+        output = decoder(**inputs, **{cache_keyword(decoder): cache}, use_cache=cache is not None)
         hidden = output.last_hidden_state
         assert isinstance(hidden, Tensor)  # noqa: S101 - transformers is untyped
         return hidden

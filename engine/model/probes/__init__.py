@@ -5,7 +5,7 @@ Rows that are decoded side by side are probed by `engine.decoding.probe`.
 
 from engine.model.policy import Policy
 from engine.model.probes.attention import check_attention
-from engine.model.probes.declared import check_layers, check_rows, check_weights, max_positions
+from engine.model.probes.declared import check_layers, check_tokens, check_weights, max_positions
 from engine.model.probes.heads import check_head
 from engine.model.probes.packed import check_packed
 
@@ -19,7 +19,7 @@ def check_model(policy: Policy) -> None:
         ModelError: what it does that is not supported, in one line.
     """
     check_layers(policy)
-    check_rows(policy)
+    check_tokens(policy)
     check_weights(policy)
     check_packed(policy)
     check_head(policy)

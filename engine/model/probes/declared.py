@@ -1,4 +1,4 @@
-"""What a few tokens passed through a model cannot show: limits and kinds of layers, by its config, tokenizer, weights."""
+"""What a few tokens passed through a model cannot show: limits, kinds of layers, tokens and weights out of bounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from engine.model.loading import ModelError
 from engine.model.policy import Policy
+from engine.model.probes.plain import attempted
 
 STRETCHED = ("dynamic", "longrope")
 """Kinds of rotary positions whose frequencies depend on the longest sequence of a pass."""
@@ -30,12 +31,13 @@ def check_layers(policy: Policy) -> None:
         )
 
 
-def check_rows(policy: Policy) -> None:
+def check_tokens(policy: Policy) -> None:
     """Refuse a tokenizer with tokens that the model has no embedding or no logit for.
 
     Raises:
-        ModelError: there are such.
+        ModelError: there are such, or what ends a completion is not said as token ids.
     """
+    attempted(policy, "has no token ids for the end of a text", lambda: policy.eos)
     highest = max(policy.tokenizer.get_vocab().values())
     rows = min(policy.model.get_input_embeddings().weight.shape[0], policy.vocab_size)
     if highest >= rows:
@@ -66,13 +68,12 @@ def max_positions(model: Any) -> int | None:
         model: on the CPU, where what lies behind a table is an error that can be caught.
     """
     config = model.config
-    longest = getattr(config, "max_position_embeddings", None)
+    longest: int | None = getattr(config, "max_position_embeddings", None)
     rotary = _rotary(config)
     if rotary.get("rope_type") in STRETCHED:
-        return int(rotary.get("original_max_position_embeddings") or longest)
-    if longest is None or not _ends(model, int(longest)):
-        return None
-    return int(longest)
+        original: int | None = rotary.get("original_max_position_embeddings")
+        return original or longest
+    return longest if longest is not None and _ends(model, longest) else None
 
 
 def _rotary(config: Any) -> dict[str, Any]:

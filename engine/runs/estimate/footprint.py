@@ -85,7 +85,7 @@ def footprint(config: Any, recipe: Recipe) -> Footprint:
         _give_shapes(model)
         cache = DynamicCache()
         decoder = model.get_decoder()
-        named = {cache_keyword(type(decoder)): cache}
+        named = {cache_keyword(decoder): cache}
         decoder(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), use_cache=True, **named)
         cache_bytes = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
     return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, cache_bytes // _PROBE)
