@@ -38,6 +38,7 @@ from engine.runs.display import Display
 from engine.runs.estimate import needs
 from engine.runs.places import Place, newest
 from engine.runs.planning import RunLock
+from engine.runs.positions import check_positions
 from engine.runs.progress import Listener, Silent
 from engine.runs.record import Outcome, RunRecord
 from engine.runs.stages.checkpointer import Checkpointer
@@ -199,6 +200,7 @@ class _Engine:
         recipe, ranks, writer = self._recipe, self._ranks, self._writer
         with ranks.first_before_others():  # it may have to be fetched
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
+        check_positions(policy, recipe, self._stages)
         self._tell_memory(policy, accelerator)
         traces, held_out = ranks.from_first(lambda: self._load_traces(policy))
         clock = Clock()

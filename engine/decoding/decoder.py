@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from engine.decoding.kvcache import RaggedCache, Span, forward
+from engine.errors import EnvironmentFault
 from engine.model.passes import predicting
 from engine.model.policy import Policy, Support
 from engine.model.transfers import fetched, sent, sent_together
@@ -171,9 +172,17 @@ class Decoder(Generic[ResultT]):
             stop = begin + len(turn.feed)
             spans.append(Span(slot.number, begin, stop, len(slot.ids)))
             slot.ids += turn.feed
+            self._check_position(len(slot.ids))
             read.append(range(stop - turn.n_read, stop))
         hidden = forward(self._policy, self._cache, spans, packed)
         return self._answers([_turn_of(slot) for slot in slots], hidden, read)
+
+    def _check_position(self, tokens: int) -> None:
+        most = self._policy.max_positions
+        if most is not None and tokens > most:
+            raise EnvironmentFault(
+                f"a sequence came to {tokens} tokens, but {self._policy.name} has positions for {most}"
+            )
 
     def _answers(self, turns: Sequence[Turn], hidden: Tensor, read: Sequence[range]) -> list[Answer]:
         """Answer draws and scores, each kind in one batch; what the device says comes over in one piece."""

@@ -24,13 +24,11 @@ def attend(policy: Policy, attention: str, ids: Tensor, positions: Tensor, cache
         known: handed on to the function.
     """
     with attending(policy.model, attention):
-        output = policy.decoder()(
+        hidden = policy.last_hidden(
+            cache,
             input_ids=ids[None],
             position_ids=positions[None],
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=policy.device),  # 4-D: passed on unread
-            past_key_values=cache,
-            use_cache=True,
             **known,
         )
-    hidden: Tensor = output.last_hidden_state[0]
-    return hidden
+    return hidden[0]

@@ -12,13 +12,21 @@ from typing import Any
 import torch
 from torch._dynamo.exc import TorchDynamoException
 from torch.nn import Module
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from engine.errors import EnvironmentFault
+from engine.errors import EnvironmentFault, UsageFault
 
 
 def compiled_layers(model: Any) -> dict[Module, Callable[..., Any]]:
-    """What may stand in for the forwards of the model's layers: compiled when first used, for rows of any length."""
-    return {layer: torch.compile(layer.forward, dynamic=True) for layer in model.get_decoder().layers}
+    """What may stand in for the forwards of the model's layers: compiled when first used, for rows of any length.
+
+    Raises:
+        UsageFault: its architecture is not made of layers that could be.
+    """
+    layers = [module for module in model.get_decoder().modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise UsageFault(f"compute.compile: {type(model).__name__} has no layers to compile; set it to false")
+    return {layer: torch.compile(layer.forward, dynamic=True) for layer in layers}
 
 
 @contextmanager

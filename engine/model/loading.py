@@ -11,7 +11,7 @@ import torch
 import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from engine.errors import EnvironmentFault
 from engine.model.random_model import random_tiny
@@ -20,6 +20,8 @@ from engine.model.wheels import SMOLLM2, WheelError, cached_model
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
 BROKEN = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, struct.error)
 """What the readers of model files raise for files that are missing, cut short, or not what they claim to be."""
+ADAPTER_CONFIG = "adapter_config.json"
+"""What peft writes beside the weights of an adapter."""
 DIGIT_SPLITTING = frozenset({"smollm", "starcoder", "refact", "command-r"})
 """`tokenizer.ggml.pre` of the vocabularies that are split into single digits before GPT-2's pattern is applied."""
 
@@ -84,9 +86,16 @@ def _open_named(spec: str, revision: str | None, dtype: str) -> LoadedModel:
     looks_local = spec.startswith((".", "/", "~")) or spec.count("/") > 1
     if not folder.is_dir() and looks_local:
         raise ModelError(f'no model folder at "{spec}": check the path')
+    if (folder / ADAPTER_CONFIG).is_file():
+        raise ModelError(
+            f'the folder "{spec}" holds an adapter, not a model: merge it into its base '
+            "(peft's merge_and_unload), save that, and name its folder"
+        )
     try:
         return _open(str(folder) if folder.is_dir() else spec, revision, dtype)
-    except BROKEN as error:
+    except (ModelError, MemoryError):
+        raise
+    except Exception as error:  # a file that is not what it claims to be fails anywhere in what reads it
         raise ModelError(_why(spec, folder, error)) from error
 
 
@@ -101,8 +110,36 @@ def _why(spec: str, folder: Path, error: Exception) -> str:
 
 
 def _open(source: str, revision: str | None, dtype: str) -> LoadedModel:
-    model = _complete(source, revision=revision, dtype=DTYPES[dtype])
-    return LoadedModel(model, AutoTokenizer.from_pretrained(source, revision=revision))
+    _check_config(source, AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False))
+    model = _complete(source, revision=revision, dtype=DTYPES[dtype], trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    return LoadedModel(model, _exact(source, tokenizer))
+
+
+def _check_config(source: str, config: Any) -> None:
+    """Refuse, before the weights are read, what is no plain model of text."""
+    if config.get_text_config() is not config:
+        raise ModelError(
+            f"{source}: {config.model_type} is a model of several parts ({', '.join(config.sub_configs)}), "
+            "which is not supported; choose one of text alone"
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(f"{source}: its weights are quantised and cannot be trained; use those it was made from")
+
+
+def _exact(source: str, tokenizer: Any) -> Any:
+    """``tokenizer``, which from now on cuts nothing off, adds nothing, and gives a text the same tokens each time.
+
+    A `tokenizer.json` may hold how much of a text its maker wanted, and that merges are left out at random.
+    """
+    if not tokenizer.is_fast:
+        raise ModelError(f"{source}: {type(tokenizer).__name__} is a slow tokenizer; save it as a tokenizer.json first")
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    if getattr(backend.model, "dropout", None):
+        backend.model.dropout = None
+    return tokenizer
 
 
 def _complete(source: str, **options: Any) -> Any:

@@ -19,6 +19,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 
 from engine.errors import UsageFault
 from engine.recipe.sections import Lora
@@ -26,6 +27,7 @@ from engine.recipe.sections import Lora
 _PREFIX = "base_model.model."
 """What peft puts before the names of an adapter's weights in its files."""
 _WEIGHTS = "adapter_model.safetensors"
+ADAPTABLE = (torch.nn.Linear, torch.nn.Embedding, Conv1D)
 _numbers = itertools.count()
 
 
@@ -40,6 +42,7 @@ class Adapter:
         self._off = False
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             torch.manual_seed(seed)
             inject_adapter_in_model(config, model, self._name)
@@ -66,8 +69,7 @@ class Adapter:
             adapter = cls(model, config, seed)
         except ValueError as error:
             raise UsageFault(f"lora.target_modules = {targets!r}: {str(error).splitlines()[0]}") from error
-        if isinstance(model.get_output_embeddings(), BaseTunerLayer):
-            raise UsageFault("lora.target_modules: the output head cannot be adapted; leave it out")
+        _check_targets(model)
         return adapter
 
     def activate(self) -> None:
@@ -90,7 +92,11 @@ class Adapter:
 
     def base(self) -> Adapter | None:
         """What makes the model answer without an adapter where this one still adds nothing, else None."""
-        if any(bool(weight.any()) for name, weight in self.state_dict().items() if "lora_B" in name):
+        factors: dict[str, list[bool]] = {}
+        for name, weight in self.state_dict().items():
+            module, _, _ = name.partition(".lora_")
+            factors.setdefault(module, []).append(bool(weight.any()))
+        if any(map(all, factors.values())):  # B is zero at first, but A where it is an embedding that is adapted
             return None
         without = copy.copy(self)
         without._off = True
@@ -143,6 +149,21 @@ class Adapter:
 
     def _layers(self) -> list[Any]:
         return [module for module in self._model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def _check_targets(model: Any) -> None:
+    """Refuse to adapt what `merged` could not write.
+
+    Raises:
+        UsageFault: the head is adapted, or more than a matrix.
+    """
+    if isinstance(model.get_output_embeddings(), BaseTunerLayer):
+        raise UsageFault("lora.target_modules: the output head cannot be adapted; leave it out")
+    if isinstance(model.get_input_embeddings(), BaseTunerLayer):
+        model.config.tie_word_embeddings = False  # once merged they differ from the head, which they may have been
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer) and not isinstance(module.get_base_layer(), ADAPTABLE):
+            raise UsageFault(f"lora.target_modules: {name} is more than a matrix and cannot be adapted; leave it out")
 
 
 def _remove(model: Any, name: str) -> None:

@@ -17,7 +17,7 @@ from torch.nn import Module
 from engine.model.compiling import compile_errors_explained
 from engine.model.policy import Policy
 from engine.model.products import packed_products
-from engine.model.recomputing import recomputed_layers
+from engine.model.recomputing import recomputed_forwards
 
 Forwards = Mapping[Module, Callable[..., Any]]
 """By module: what stands in for its forward."""
@@ -40,7 +40,7 @@ def predicting(policy: Policy, *, packed: bool = False) -> Iterator[None]:
     """
     products = packed_products(policy.model, head_only=policy.autocast is not None) if packed else {}
     with (
-        _replaced(_of_modules(policy.model, products, set())),
+        _replaced(_of_modules(policy.model, products)),
         torch.autocast(policy.device.type, policy.autocast, enabled=policy.autocast is not None),
     ):
         yield
@@ -52,14 +52,16 @@ def training(model: Any, *, recompute: bool = False, compiled: Forwards | None =
 
     Args:
         model: a transformers model.
-        recompute: make use of `enable_recomputing`. The layers alone are in training mode then, not what is in them.
+        recompute: make use of `enable_recomputing`.
         compiled: the model's `compiled_layers`, where they are to be used.
 
     Raises:
         EnvironmentFault: torch cannot compile on this machine, or not this model.
     """
-    recomputed = recomputed_layers(model) if recompute else set()
-    with _replaced(_of_modules(model, compiled or {}, recomputed)), compile_errors_explained():
+    forwards = dict(compiled or {})
+    if recompute:
+        forwards |= recomputed_forwards(model, forwards)
+    with _replaced(_of_modules(model, forwards)), compile_errors_explained():
         yield
 
 
@@ -70,10 +72,10 @@ def attending(model: Any, attention: str) -> Iterator[None]:
         yield
 
 
-def _of_modules(model: Any, forwards: Forwards, in_training: set[Module]) -> Iterator[Change]:
-    """The mode and the forward of every module: its class's unless ``forwards`` has one, whatever held until now."""
+def _of_modules(model: Any, forwards: Forwards) -> Iterator[Change]:
+    """Evaluation mode, and the forward of every module: its class's unless ``forwards`` has one, whatever held."""
     for module in model.modules():
-        yield module, "training", module in in_training
+        yield module, "training", False
         if module in forwards or "forward" in vars(module):
             yield module, "forward", forwards.get(module, _OF_CLASS)
 

@@ -6,6 +6,7 @@ optimisers. Where models come from is `engine.model.loading`'s matter; how they 
 
 import copy
 import hashlib
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -43,6 +44,11 @@ class Support(IntEnum):
     """What may stand inside a one-line comment, and the tokens that end a line, any of which ends it."""
 
 
+def cache_keyword(decoder: Any) -> str:
+    """What a decoder calls its key-value cache; transformers before 5.24 had the longer name."""
+    return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
+
+
 @dataclass(eq=False)
 class Policy:
     """A causal language model and its tokenizer. Shapes: B rows, W new tokens, L keys, D width, V vocabulary."""
@@ -57,6 +63,8 @@ class Policy:
     """Precision of its matrix products in `passes.predicting`, where lower than that of its weights."""
     adapter: "Adapter | None" = None
     """What sets it apart from other policies of the same model; None where the model's weights are its own."""
+    max_positions: int | None = None
+    """Tokens a sequence may have at most, where its positions come to an end."""
 
     @property
     def device(self) -> torch.device:
@@ -179,13 +187,12 @@ class Policy:
         device = mask.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.model.dtype
         mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
-        output = self.decoder()(
-            input_ids=input_ids,
-            position_ids=position_ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
+        return self.last_hidden(cache, input_ids=input_ids, position_ids=position_ids, attention_mask=mask)
+
+    def last_hidden(self, cache: Any, **inputs: Any) -> Tensor:
+        """Last hidden states [B, W, D] of the decoder's ``inputs``, as transformers names these."""
+        decoder = self.decoder()
+        output = decoder(**inputs, **{cache_keyword(decoder): cache}, use_cache=cache is not None)
         hidden = output.last_hidden_state
         assert isinstance(hidden, Tensor)  # noqa: S101 - transformers is untyped
         return hidden
@@ -252,13 +259,15 @@ def load_policy(spec: str, *, revision: str | None = None, dtype: str = "float32
     Raises:
         ModelError: the model cannot be had, or cannot serve RA3; the message says what to do.
     """
+    from engine.model.probes import check_model, max_positions  # noqa: PLC0415 - they probe policies
+
     loaded = load_model(spec, revision=revision, dtype=dtype)
     # Source code may spell "<|endoftext|>"; it must not turn into the control token.
     loaded.tokenizer.backend_tokenizer.encode_special_tokens = True
-    policy = Policy(_own_memory(loaded.model.to(_device(device)).eval()), loaded.tokenizer, spec)
+    longest = max_positions(loaded.model.eval())
+    policy = Policy(_own_memory(loaded.model.to(_device(device))), loaded.tokenizer, spec, max_positions=longest)
     _check_round_trip(policy)
-    _check_attention(policy)
-    _check_head(policy)
+    check_model(policy)
     return policy
 
 
@@ -288,28 +297,3 @@ def _check_round_trip(policy: Policy) -> None:
     ids = [token for probe in PROBES for token in policy.encode(probe)]
     if policy.decode(ids) != "".join(PROBES):
         raise ModelError(f"{policy.name}: its tokenizer does not give source code back exactly; choose another model")
-
-
-def _check_attention(policy: Policy) -> None:
-    """Refuse a model with layers that do not attend to all that came before: masks and caches here say they do."""
-    kinds = set(getattr(policy.model.config, "layer_types", None) or ["full_attention"])
-    window = getattr(policy.model.config, "sliding_window", None)
-    limited = window is not None and not hasattr(policy.model.config, "layer_types")
-    if kinds != {"full_attention"} or limited:
-        raise ModelError(
-            f"{policy.name}: not all its layers attend to all earlier tokens ({', '.join(sorted(kinds))}, "
-            f"window {window}), which is not supported; choose a model with full attention"
-        )
-
-
-@torch.inference_mode()
-def _check_head(policy: Policy) -> None:
-    """Refuse a model whose head does more than `Policy.logits` (soft caps, scales): log-probs would be wrong."""
-    ids = torch.tensor([[*policy.bos, *policy.encode("def f(x):")]], device=policy.device)
-    width = ids.shape[1]
-    mask = torch.ones(width, width, dtype=torch.bool, device=policy.device).tril()[None, None]
-    ours = policy.logits(policy.hidden(ids, torch.arange(width, device=policy.device)[None], mask))
-    theirs = policy.model(input_ids=ids).logits.float()
-    rounding = 1e-3 if policy.model.dtype is torch.float32 else 2e-2
-    if not torch.allclose(ours, theirs, rtol=rounding, atol=rounding * float(theirs.abs().max())):
-        raise ModelError(f"{policy.name}: its output head is more than one matrix, which is not supported")

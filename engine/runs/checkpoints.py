@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
+from engine.decoding.probe import check_decoding
 from engine.errors import EnvironmentFault
 from engine.model.policy import ADAPTER, Policy, load_policy
 from engine.recipe.recipe import Recipe
@@ -102,7 +103,7 @@ def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:
     """The policy a run begins with, or goes on with from ``checkpoint``.
 
     Raises:
-        ModelError: the model cannot be had.
+        ModelError: the model cannot be had, or its numbers would not be right.
         EnvironmentFault: adapters are asked for, and peft is not installed.
     """
     whole = None if recipe.lora.rank else checkpoint  # adapters stay on the model they were made for
@@ -112,6 +113,7 @@ def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:
         dtype=recipe.model.dtype,
         device=device,
     )
+    check_decoding(policy)
     policy.autocast = AUTOCAST[recipe.compute.mixed_precision]
     if recipe.lora.rank:
         policy.adapter = new_adapter(policy.model, recipe)

@@ -9,6 +9,7 @@ from engine.model.encoding import EncodedTrace, encode_trace
 from engine.model.policy import Policy
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import Corpus
+from engine.runs.positions import annotated_length
 
 TracePairs = list[tuple[Trace, EncodedTrace]]
 """Traces, each as text and as the policy's tokens."""
@@ -22,10 +23,12 @@ def read_traces(policy: Policy, recipe: Recipe) -> tuple[TracePairs, list[str]]:
     """
     corpus, loaded = recipe.corpus, corpus_of(recipe)
     pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
-    fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
+    fitting = []
     for trace, encoded in pairs:
-        if _length(encoded) > corpus.max_tokens:
-            loaded.skip(f"over {corpus.max_tokens} tokens", trace.source or trace.id)
+        if reason := _too_long(encoded, policy, recipe):
+            loaded.skip(reason, trace.source or trace.id)
+        else:
+            fitting.append((trace, encoded))
     return fitting, [f"{len(fitting)} traces from {corpus.path or corpus.kind}", f"left out: {loaded.account()}"]
 
 
@@ -42,6 +45,15 @@ def hold_out(pairs: TracePairs, corpus: Corpus) -> tuple[TracePairs, TracePairs]
             "leave none to train on; raise corpus.max_tokens or corpus.max_lines, or lower corpus.held_out"
         )
     return pairs[count:], pairs[:count]
+
+
+def _too_long(trace: EncodedTrace, policy: Policy, recipe: Recipe) -> str | None:
+    """Why a trace is left out; every arm leaves out the same ones, also those that annotate none."""
+    if _length(trace) > recipe.corpus.max_tokens:
+        return f"over {recipe.corpus.max_tokens} tokens"
+    if policy.max_positions and annotated_length(trace, recipe.ra3.max_latent_tokens) > policy.max_positions:
+        return f"over the model's {policy.max_positions} positions once annotated"
+    return None
 
 
 def _length(trace: EncodedTrace) -> int:

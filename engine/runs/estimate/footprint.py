@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from engine.model.loading import DTYPES
 from engine.model.passes import training
+from engine.model.policy import cache_keyword
 from engine.model.recomputing import enable_recomputing
 from engine.recipe.recipe import Recipe
 from engine.runs.checkpoints import AUTOCAST, new_adapter
@@ -83,7 +84,9 @@ def footprint(config: Any, recipe: Recipe) -> Footprint:
     with FakeTensorMode() as mode:
         _give_shapes(model)
         cache = DynamicCache()
-        model.get_decoder()(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), past_key_values=cache, use_cache=True)
+        decoder = model.get_decoder()
+        named = {cache_keyword(decoder): cache}
+        decoder(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), use_cache=True, **named)
         cache_bytes = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
     return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, cache_bytes // _PROBE)
 

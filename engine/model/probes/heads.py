@@ -1,0 +1,26 @@
+"""Are a model's logits one matrix product of its last hidden states, however large these are?"""
+
+from __future__ import annotations
+
+import torch
+
+from engine.model.policy import Policy
+from engine.model.probes.plain import SHARED, attempted, check_same, plain_hidden, probe_sequences
+
+LARGE = 100.0
+"""The largest logit of the probe: a soft cap, at 15 to 50 in use, shows whatever the weights are."""
+
+
+@torch.inference_mode()
+def check_head(policy: Policy) -> None:
+    """Compare `Policy.logits` with the model's own, hidden states being made larger for both.
+
+    Raises:
+        ModelError: the head does more (soft caps, scales).
+    """
+    what = "has an output head that is more than one matrix"
+    ids = probe_sequences(policy)[0][:SHARED]
+    hidden, _ = attempted(policy, what, lambda: plain_hidden(policy, ids))
+    scale = LARGE / float(policy.logits(hidden).abs().max())
+    hidden, theirs = attempted(policy, what, lambda: plain_hidden(policy, ids, scale))
+    check_same(policy, what, policy.logits(hidden), theirs)
