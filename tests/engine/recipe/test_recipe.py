@@ -134,7 +134,9 @@ def test_an_override_takes_the_type_of_its_key(override: str, key: tuple[str, ..
     assert type(resolved) is type(value)
 
 
-@pytest.mark.parametrize("override", ["eval.k=[1, 9]", "seed=4294967295", "compute.device=mps", "ntp.tokens=10000000000"])
+@pytest.mark.parametrize(
+    "override", ["eval.k=[1, 9]", "seed=4294967295", "compute.device=mps", "ntp.tokens=10000000000"]
+)
 def test_the_last_value_within_bounds_is_taken(override: str) -> None:
     load_recipe("smoke", [override])
 
