@@ -36,7 +36,7 @@ from engine.runs.control import Control, Stopped
 from engine.runs.corpus import TracePairs, hold_out, read_traces
 from engine.runs.display import Display
 from engine.runs.estimate import needs
-from engine.runs.places import Place, newest
+from engine.runs.places import Checkpoint, Place, newest_sound, set_aside
 from engine.runs.planning import RunLock
 from engine.runs.progress import Listener, Silent
 from engine.runs.record import Outcome, RunRecord
@@ -164,23 +164,40 @@ class _Engine:
         accelerator = open_accelerator(self._recipe, self._ranks)
         set_seed(self._recipe.seed)
         start = (None, Place(0, -1, "", True, "base", {}))
-        checkpoint, place = self._ranks.from_first(lambda: newest(self._folder / "checkpoints")) or start
+        checkpoint, place = self._ranks.from_first(self._newest_checkpoint) or start
         first = self._first_stage(place)
         self._go_back_to(checkpoint, place, first)
         self._record.begun(self._row, self._recipe, device_words(accelerator, self._ranks))
         context = self._open(accelerator, checkpoint, place)
-        state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
+        state = checkpoints.load_state(checkpoint) if checkpoint and not place.ended else None
         for position in range(first, len(self._stages)):
             context.begin_stage(position, self._stages[position], place.costs if state else None)
             self._run_stage(context, state)
             state = None
 
     def _first_stage(self, place: Place) -> int:
-        """The first stage that has not ended, by the store and by the newest checkpoint."""
+        """The first stage whose outcome the newest checkpoint does not hold; evaluations leave theirs in the store."""
         first = place.position + 1 if place.ended else place.position
-        while first in self._done:
+        while first in self._done and self._stages[first] == "eval":
             first += 1
         return first
+
+    def _newest_checkpoint(self) -> Checkpoint | None:
+        """The one to go on from; newer ones that are damaged are set aside, with word of it.
+
+        Raises:
+            EnvironmentFault: the run is a fork, and what it was to begin from is lost.
+        """
+        sound, damaged = newest_sound(self._folder / "checkpoints")
+        if sound is None and self._row["parent"]:
+            origin = f"{self._row['parent']}@{self._row['parent_step']}"
+            raise EnvironmentFault(f"run {self._run}: its checkpoints are gone or damaged; fork {origin} anew")
+        for path, why in damaged.items():
+            where = sound[0].name if sound else "the beginning, as no other is left"
+            words = f"{path.name} is damaged ({why}), it is now {set_aside(path).name}; going on from {where}"
+            self._writer.event("checkpoint", words, "warning")
+            self._listener.event(self._run, "warning", words)
+        return sound
 
     def _go_back_to(self, checkpoint: Path | None, place: Place, first: int) -> None:
         """Have the store hold what it held at ``place``, which is the checkpoint's."""

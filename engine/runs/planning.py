@@ -216,8 +216,12 @@ class RunLock:
 
         Raises:
             RunTaken: another process has it.
+            EnvironmentFault: its folder is gone, or cannot be written.
         """
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise _no_folder(self._run, self._path.parent, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -235,6 +239,14 @@ class RunLock:
         if self._file is not None:
             self._file.truncate(0)
             self._file.close()
+
+
+def _no_folder(run: str, folder: Path, error: OSError) -> EnvironmentFault:
+    if folder.is_dir():
+        return EnvironmentFault(f"run {run}: {folder / 'lock'} cannot be written ({error.strerror})")
+    return EnvironmentFault(
+        f"run {run}: its folder {folder} is gone, and its checkpoints with it; put it back, or run its recipe anew"
+    )
 
 
 def terminate(row: dict[str, Any]) -> bool:

@@ -119,6 +119,8 @@ def fork_run(
 
     origin = find_origin(home, reference)
     recipe = forked_recipe(origin, changes)
+    for words in origin.passed_over:
+        talk(f"{words}; the fork begins from {origin.checkpoint.name}")
     if dry_run:
         show_plan(recipe, home, None, as_json=as_json)
         return
