@@ -17,9 +17,11 @@ from typing import Any
 from engine.errors import UsageFault
 from engine.recipe.files import parse_override
 from engine.recipe.recipe import Recipe
+from engine.recipe.sections import StageKind
+from engine.runs.inputs import inherited, record, recorded
 from engine.runs.knobs import LIVE_KNOBS, with_changes
 from engine.runs.places import Checkpoint, Place, newest_sound, saved, step_in_name
-from engine.runs.planning import Plan, PlannedRun, new_id, plan_run
+from engine.runs.planning import Plan, PlannedRun, new_id, plan_run, recipe_of
 from engine.store.reader import Reader
 from engine.store.writer import Writer
 
@@ -63,7 +65,7 @@ def find_origin(home: Path, reference: str) -> Origin:
     if sound is None:
         raise UsageFault(f"{'; '.join(words)}; none before it is whole, so run the recipe anew")
     checkpoint, place = sound
-    recipe = with_changes(Recipe.model_validate_json(parent["config"]), changes, place.step)
+    recipe = with_changes(recipe_of(parent), changes, place.step)
     return Origin(parent, checkpoint, place, recipe, words)
 
 
@@ -108,6 +110,12 @@ def forked_recipe(origin: Origin, overrides: Sequence[str]) -> Recipe:
     return recipe
 
 
+def stages_left(origin: Origin, recipe: Recipe) -> tuple[StageKind, ...]:
+    """What a fork by ``recipe`` has still to do."""
+    (arm,) = recipe.arms.values()
+    return arm.stages[origin.place.position + origin.place.ended :]
+
+
 def _check_may_change(key: str, place: Place, arm: str) -> None:
     section = key.split(".", maxsplit=1)[0]
     if section in ("model", "lora"):
@@ -140,6 +148,8 @@ def plan_fork(home: Path, origin: Origin, recipe: Recipe, *, name: str | None = 
         "step": place.step,
     }
     planned = plan_run(recipe, parent["arm"], home, columns, origin.checkpoint)
+    inside = None if place.ended else recipe.arms[parent["arm"]].stages[place.position]
+    record(planned.folder, inherited(recipe, inside, recorded(home / parent["id"])))
     with Writer(home, planned.id) as writer:
         writer.inherit(parent["id"], place.step, place.position)
         writer.stage(place.position, place.kind, **_stage_so_far(place, planned, origin.checkpoint.name))

@@ -7,6 +7,7 @@ every other file: enough for a disk or a copy that failed, in a fraction of the 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zlib
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def newest_sound(folder: Path, step: int | None = None) -> tuple[Checkpoint | No
 
 def step_in_name(checkpoint: Path) -> int:
     """Updates taken, by the name of a checkpoint."""
-    return int(checkpoint.name.partition("-")[0])
+    digits = re.match(r"\d+", checkpoint.name)
+    return int(digits[0]) if digits else 0
 
 
 def damage(checkpoint: Path, place: Place) -> str | None:
