@@ -1,10 +1,11 @@
 """A run on disk: checkpoints that are written whole or not at all, and found again.
 
 ``checkpoints/000120-rlvr/`` is a Hugging Face model folder; ``stage.pt`` in it holds what its stage needs to go on,
-``place.json`` says where the run stood (``places``), and ``files.json`` what each file was when it was written. A
-stage's last checkpoint stays, and so does one that a person asked for; of the others inside a stage the newest stays, and as
-many before it as the recipe says. What is older is removed only after an update with a finite gradient: until then
-nobody knows that the weights are sound.
+``place.json`` says where the run stood (``places``), and ``files.json`` what each file was when it was written.
+
+A stage's last checkpoint stays, and so does one that a person asked for; of the others inside a stage the newest stays,
+and as many before it as the recipe says. What is older is removed only after an update with a finite gradient: until
+then nobody knows that the weights are sound.
 """
 
 from __future__ import annotations
