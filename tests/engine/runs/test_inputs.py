@@ -75,7 +75,7 @@ def test_only_suites_of_stages_that_are_left_are_read(tmp_path: Path) -> None:
 def test_a_run_that_has_begun_refuses_what_changed_and_one_that_has_not_takes_it(tmp_path: Path) -> None:
     check_unchanged(tmp_path, {"corpus c": "1", "suite s": "1"}, begun=False)
     check_unchanged(tmp_path, {"corpus c": "1"}, begun=True)  # the suite is not read any more
-    with pytest.raises(UsageFault, match="the corpus c changed since it began.*put back.*--fork") as caught:
+    with pytest.raises(UsageFault, match=r"the corpus c changed since it began.*put back.*--fork") as caught:
         check_unchanged(tmp_path, {"corpus c": "2", "suite s": "1"}, begun=True)
     assert "\n" not in str(caught.value)
     assert recorded(tmp_path) == {"corpus c": "1", "suite s": "1"}

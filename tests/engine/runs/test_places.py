@@ -1,4 +1,4 @@
-"""Checkpoints that are no longer as they were written: each kind of damage is noticed, and the one before it is found."""
+"""Checkpoints that are not as they were written: each kind of damage is noticed, and the one before it found."""
 
 from __future__ import annotations
 
