@@ -11,7 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,21 @@ from engine.methods.ntp import NTP
 from engine.methods.ra3.em import RA3
 from engine.methods.rlvr import RLVR
 from engine.model.policy import Policy
-from engine.processes.device import device_words, open_accelerator, precision_words, resolved
+from engine.processes.device import check_device, device_words, open_accelerator, precision_words, resolved
 from engine.processes.launch import joined
 from engine.processes.ranks import Ranks
 from engine.processes.stopping import StopFlag
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import StageKind
-from engine.runs import checkpoints
+from engine.runs import checkpoints, inputs
 from engine.runs.checkpoints import StateDict
+from engine.runs.checks import check_needs, check_processes
 from engine.runs.control import Control, Stopped
-from engine.runs.corpus import TracePairs, hold_out, read_traces
+from engine.runs.corpus import TracePairs, load_traces
 from engine.runs.display import Display
 from engine.runs.estimate import needs
-from engine.runs.places import Place, newest
-from engine.runs.planning import RunLock
+from engine.runs.places import Checkpoint, Place, newest_sound, set_aside
+from engine.runs.planning import RunLock, recipe_of
 from engine.runs.positions import check_positions
 from engine.runs.progress import Listener, Silent
 from engine.runs.record import Outcome, RunRecord
@@ -50,6 +51,7 @@ from engine.runs.stages.stage import Stage
 from engine.store.null_writer import NullWriter
 from engine.store.reader import Reader
 from engine.store.writer import Writer
+from engine.suites.problem import Suite
 from engine.training.memory import MemoryGuard
 from sandbox import Sandbox, SandboxUnavailable, open_sandbox
 
@@ -70,9 +72,13 @@ def execute(home: Path, runs: Sequence[str], listener: Listener, *, processes: i
     with joined(home, runs, lambda: processes or _processes_of(home, runs)) as ranks, ExitStack() as stack:
         flag = stack.enter_context(StopFlag().listening())
         sandboxes = _Sandboxes(stack)
-        for run in ranks.from_first(lambda: list(runs)):
-            if ranks.any(flag.raised):
-                break
+        waiting = ranks.from_first(lambda: list(runs))
+        stack.callback(_set_down, home, waiting, ranks)
+        if ranks.first:
+            for run in waiting:
+                _check(home, run, listener, sandboxes, ranks)
+        while waiting and not ranks.any(flag.raised):
+            run = waiting.pop(0)
             with ExitStack() as held:
                 writer = held.enter_context(_writing(home, run)) if ranks.first else NullWriter(run)
                 outcomes.append(_Engine(home, run, writer, listener, flag, sandboxes, ranks).execute())
@@ -86,16 +92,39 @@ def _processes_of(home: Path, runs: Sequence[str]) -> int:
         UsageFault: they do not agree.
     """
     with closing(Reader(home)) as reader:
-        sizes = {Recipe.model_validate_json(reader.run(run)["config"]).compute.processes for run in runs}
-    if len(sizes) > 1:
-        raise UsageFault(f"compute.processes differs between these runs ({sorted(sizes)}): start them one by one")
-    return sizes.pop()
+        return check_processes([recipe_of(reader.run(run)) for run in runs])
 
 
 @contextmanager
 def _writing(home: Path, run: str) -> Iterator[Writer]:
     with RunLock(home, run), Writer(home, run) as writer:
         yield writer
+
+
+def _check(home: Path, run: str, listener: Listener, sandboxes: _Sandboxes, ranks: Ranks) -> None:
+    """Ask for all that a run needs before the first of its launch begins; one that cannot have it has failed."""
+    row, done = _standing(home, run)
+    recipe = recipe_of(row)
+    ((name, arm),) = recipe.arms.items()
+    left = [stage for position, stage in enumerate(arm.stages) if position not in done]
+    with _writing(home, run) as writer:
+        try:
+            check_needs(recipe, left)
+            check_device(recipe.compute.device)
+            if {"eval", "rlvr"} & set(left):
+                sandboxes.get(recipe)
+        except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
+            RunRecord(name, home / run, writer, listener, ranks).cut_short("failed", str(fault))
+            raise
+
+
+def _set_down(home: Path, waiting: Sequence[str], ranks: Ranks) -> None:
+    """Have the store say that nobody works any more on those of a launch that were not begun."""
+    for run in waiting if ranks.first else ():
+        with suppress(EnvironmentFault), _writing(home, run) as writer:
+            if _standing(home, run)[0]["status"] == "queued":
+                writer.event("stopped", "not begun: its launch ended before; go on with `ra3 run --resume`", "warning")
+                writer.update_run(status="stopped")
 
 
 class _Sandboxes:
@@ -127,7 +156,7 @@ class _Engine:
     ) -> None:
         self._row, self._done = ranks.from_first(lambda: _standing(home, run))
         self._run = run
-        self._recipe = Recipe.model_validate_json(self._row["config"])
+        self._recipe = recipe_of(self._row)
         self._arm, arm = next(iter(self._recipe.arms.items()))
         self._stages = arm.stages
         self._folder = home / run
@@ -167,24 +196,41 @@ class _Engine:
         self._recipe = resolved(self._recipe, accelerator)
         set_seed(self._recipe.seed)
         start = (None, Place(0, -1, "", True, "base", {}))
-        checkpoint, place = self._ranks.from_first(lambda: newest(self._folder / "checkpoints")) or start
+        checkpoint, place = self._ranks.from_first(self._newest_checkpoint) or start
         first = self._first_stage(place)
         self._go_back_to(checkpoint, place, first)
         self._record.begun(self._row, self._recipe, device_words(accelerator, self._ranks))
         self._writer.event("precision", precision)
-        context = self._open(accelerator, checkpoint, place)
-        state = checkpoints.load_state(checkpoint) if checkpoint and place.position == first else None
+        context = self._open(accelerator, checkpoint, place, self._stages[first:])
+        state = checkpoints.load_state(checkpoint) if checkpoint and not place.ended else None
         for position in range(first, len(self._stages)):
             context.begin_stage(position, self._stages[position], place.costs if state else None)
             self._run_stage(context, state)
             state = None
 
     def _first_stage(self, place: Place) -> int:
-        """The first stage that has not ended, by the store and by the newest checkpoint."""
+        """The first stage whose outcome the newest checkpoint does not hold; evaluations leave theirs in the store."""
         first = place.position + 1 if place.ended else place.position
-        while first in self._done:
+        while first in self._done and self._stages[first] == "eval":
             first += 1
         return first
+
+    def _newest_checkpoint(self) -> Checkpoint | None:
+        """The one to go on from; newer ones that are damaged are set aside, with word of it.
+
+        Raises:
+            EnvironmentFault: the run is a fork, and what it was to begin from is lost.
+        """
+        sound, damaged = newest_sound(self._folder / "checkpoints")
+        if sound is None and self._row["parent"]:
+            origin = f"{self._row['parent']}@{self._row['parent_step']}"
+            raise EnvironmentFault(f"run {self._run}: its checkpoints are gone or damaged; fork {origin} anew")
+        for path, why in damaged.items():
+            where = sound[0].name if sound else "the beginning, as no other is left"
+            words = f"{path.name} is damaged ({why}), it is now {set_aside(path).name}; going on from {where}"
+            self._writer.event("checkpoint", words, "warning")
+            self._listener.event(self._run, "warning", words)
+        return sound
 
     def _go_back_to(self, checkpoint: Path | None, place: Place, first: int) -> None:
         """Have the store hold what it held at ``place``, which is the checkpoint's."""
@@ -195,14 +241,16 @@ class _Engine:
             done = {"status": "done", "last_step": place.step, "ended": time.time(), "checkpoint": str(checkpoint)}
             self._writer.stage(place.position, place.kind, **done)
 
-    def _open(self, accelerator: Accelerator, checkpoint: Path | None, place: Place) -> Context:
-        """What the stages work with: the policy as it was at ``place``, the data, and what watches over the work."""
+    def _open(
+        self, accelerator: Accelerator, checkpoint: Path | None, place: Place, left: Sequence[StageKind]
+    ) -> Context:
+        """What the stages ``left`` work with: the policy as it was at ``place``, the data, what watches over it."""
         recipe, ranks, writer = self._recipe, self._ranks, self._writer
         with ranks.first_before_others():  # it may have to be fetched
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
         check_positions(policy, recipe, self._stages)
         self._tell_memory(policy, accelerator)
-        traces, held_out = ranks.from_first(lambda: self._load_traces(policy))
+        suites, traces, held_out = ranks.from_first(lambda: self._read_inputs(policy, checkpoint, left))
         clock = Clock()
         display = Display(self._arm, writer, self._listener, clock)
         ledger = Ledger(policy, writer, ranks, clock)
@@ -220,6 +268,7 @@ class _Engine:
             writer=writer,
             traces=traces,
             held_out=held_out,
+            suites=suites,
             sandbox=lambda: self._sandboxes.get(recipe),
             position=place.position,
             after=place.after,
@@ -233,14 +282,24 @@ class _Engine:
         self._writer.event("memory", words, level)
         self._listener.event(self._run, level, words)
 
-    def _load_traces(self, policy: Policy) -> tuple[TracePairs, TracePairs]:
-        """Those to train on, and those held out; none where no stage needs them."""
-        if not {"ntp", "ra3"} & set(self._stages):
-            return [], []
-        pairs, notes = read_traces(policy, self._recipe)
-        for note in notes:
-            self._writer.event("corpus", note)
-        return hold_out(pairs, self._recipe.corpus)
+    def _read_inputs(
+        self, policy: Policy, checkpoint: Path | None, left: Sequence[StageKind]
+    ) -> tuple[dict[str, Suite], TracePairs, TracePairs]:
+        """What the stages ``left`` work on, and the traces held out, if it is all still what the run began with.
+
+        Raises:
+            UsageFault: it is not, or it cannot be had.
+        """
+        recipe = self._recipe
+        suites = inputs.load_suites(recipe, left)
+        traces, held_out = load_traces(policy, recipe, left, lambda note: self._writer.event("corpus", note))
+        digests = inputs.digests_of_files(recipe, left, suites) | inputs.digest_of_model(recipe)
+        if traces:
+            digests |= inputs.digest_of_traces(recipe, [trace for trace, _ in (*held_out, *traces)])
+        if checkpoint is None or recipe.lora.rank:  # else the base is in none of what is left
+            digests = {f"model {recipe.model.id}": policy.base_fingerprint()} | digests
+        inputs.check_unchanged(self._folder, digests, begun=checkpoint is not None or bool(self._done))
+        return suites, traces, held_out
 
     def _run_stage(self, context: Context, state: StateDict | None) -> None:
         kind = self._stages[context.position]

@@ -32,6 +32,23 @@ class Comments(Account):
         return self.by_trace.get(trace.id) or (None,) * len(trace.lines)
 
 
+def check_file(settings: Ntp) -> None:
+    """Ask for the file of comments that ``settings`` may need, before the corpus is there.
+
+    Raises:
+        UsageFault: there is no file of that name.
+    """
+    if settings.comments != "file":
+        return
+    if settings.comments_path is None:
+        raise UsageFault(
+            "ntp.comments = 'file' needs a file: set ntp.comments_path to JSONL, such as `ra3 corpus` prints"
+        )
+    path = Path(settings.comments_path).expanduser()
+    if not path.is_file():
+        raise UsageFault(f"{path}: cannot be read (no such file); set ntp.comments_path to JSONL, plain or .gz")
+
+
 def find_comments(settings: Ntp, traces: Sequence[Trace]) -> Comments:
     """The comments that ``settings`` asks for.
 
@@ -42,11 +59,8 @@ def find_comments(settings: Ntp, traces: Sequence[Trace]) -> Comments:
         return Comments()
     if settings.comments == "expert":
         return Comments(by_trace={trace.id: trace.comments for trace in traces})
-    if settings.comments_path is None:
-        raise UsageFault(
-            "ntp.comments = 'file' needs a file: set ntp.comments_path to JSONL, such as `ra3 corpus` prints"
-        )
-    return _read(Path(settings.comments_path).expanduser(), {trace.id: trace for trace in traces})
+    check_file(settings)
+    return _read(Path(settings.comments_path or "").expanduser(), {trace.id: trace for trace in traces})
 
 
 def _read(path: Path, traces: dict[str, Trace]) -> Comments:

@@ -111,7 +111,7 @@ def load_corpus(
 
     Raises CorpusError when there is nothing to read at `path`, or nothing of use in it.
     """
-    source = _locate(kind, path)
+    source = find_source(kind, path)
     corpus = Corpus(kind, str(source))
     readers: dict[CorpusKind, Callable[[Path, Corpus], Iterator[_Snippet]]] = {
         "stdlib": _read_library,
@@ -145,7 +145,8 @@ def corpus_of(recipe: Recipe) -> Corpus:
     return corpus
 
 
-def _locate(kind: CorpusKind, path: str | None) -> Path:
+def find_source(kind: CorpusKind, path: str | None) -> Path:
+    """The folder or file that a corpus is read from. Raises CorpusError where it is not there, or is the other."""
     if path is None and kind == "stdlib":
         return Path(sysconfig.get_path("stdlib"))
     if path is None:

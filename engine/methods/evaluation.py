@@ -9,7 +9,6 @@ from functools import partial
 from engine.methods.sampling import Sample, Sampling, draw, judge, record_problems, record_samples
 from engine.runs.stages.context import Context
 from engine.runs.stages.stage import Stage
-from engine.suites.loading import load_suite
 from engine.suites.passk import estimate
 from engine.suites.problem import Suite
 
@@ -19,7 +18,7 @@ def run(context: Context, _: None) -> None:
     settings = context.recipe.eval
     sampling = Sampling(settings.n, settings.max_new_tokens, settings.temperature, settings.top_p)
     for number, spec in enumerate(settings.suites):
-        suite = load_suite(spec)
+        suite = context.suites[spec]
         context.display.phase("eval", context.position, number, title=f"eval {suite.name}")
         record_problems(context.writer, suite)
         groups = _sample(context, suite, sampling)

@@ -19,7 +19,6 @@ from engine.recipe.sections import Rlvr
 from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import Stage, TrainingState
-from engine.suites.loading import load_suite
 from engine.suites.problem import Problem
 from engine.training.trainer import Clip, Trainer, Update
 
@@ -96,7 +95,7 @@ def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped
 def run(context: Context, state: TrainingState | None) -> None:
     """The stage ``rlvr``."""
     settings = context.recipe.rlvr
-    suite = load_suite(settings.suite)
+    suite = context.suites[settings.suite]
     record_problems(context.writer, suite)
     trainer = context.trainer(context.policy, settings.optimiser)
     begin = state.restore(trainer) if state else 0

@@ -122,15 +122,18 @@ class Adapter:
         for name, weight in weights.items():
             weight.copy_(state[name])
 
+    def frozen(self) -> dict[str, Tensor]:
+        """The weights of the model, which no adapter changes."""
+        return {name: weight for name, weight in self._model.state_dict().items() if "lora_" not in name}
+
     def weights(self) -> dict[str, Tensor]:
         """Those of the frozen model, and this adapter's."""
-        frozen = {name: weight for name, weight in self._model.state_dict().items() if "lora_" not in name}
-        return frozen | self.state_dict()
+        return self.frozen() | self.state_dict()
 
     @torch.no_grad()
     def merged(self) -> dict[str, Tensor]:
         """The weights of a plain model that answers as this adapter does, but for rounding."""
-        frozen = {name: weight for name, weight in self._model.state_dict().items() if "lora_" not in name}
+        frozen = self.frozen()
         for path, module in self._model.named_modules():
             if isinstance(module, BaseTunerLayer):
                 name = f"{path}.base_layer.weight"

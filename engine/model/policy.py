@@ -234,12 +234,21 @@ class Policy:
 
     def fingerprint(self) -> str:
         """SHA-256 over every weight's name, type, shape and bytes: equal exactly when the weights are."""
-        digest = hashlib.sha256()
-        weights = self.adapter.weights() if self.adapter else self.model.state_dict()
-        for name, weight in sorted(weights.items()):
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return _digest(self.adapter.weights() if self.adapter else self.model.state_dict()).hexdigest()
+
+    def base_fingerprint(self) -> str:
+        """SHA-256 of the model below any adapter, and of its tokenizer."""
+        digest = _digest(self.adapter.frozen() if self.adapter else self.model.state_dict())
+        digest.update(self.tokenizer.backend_tokenizer.to_str().encode())
         return digest.hexdigest()
+
+
+def _digest(weights: dict[str, Tensor]) -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest
 
 
 def _ends_python_line(text: str) -> bool:

@@ -14,6 +14,22 @@ from engine.processes.ranks import Ranks
 from engine.recipe.recipe import Recipe
 
 
+def check_device(wanted: str) -> None:
+    """Ask for the device that ``compute.device`` names.
+
+    Raises:
+        EnvironmentFault: it is not there.
+    """
+    if wanted.startswith("cuda"):
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not gpus:
+            raise EnvironmentFault(f"compute.device = {wanted!r}: torch sees no GPU here; set compute.device=cpu")
+        if int(wanted.partition(":")[2] or 0) >= gpus:
+            raise EnvironmentFault(f"compute.device = {wanted!r}: the last GPU here is cuda:{gpus - 1}")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentFault("compute.device = 'mps': torch sees no Apple GPU here; set compute.device=cpu")
+
+
 def open_accelerator(recipe: Recipe, ranks: Ranks) -> Accelerator:
     """The accelerator a recipe asks for; each of several ranks on a machine takes a GPU of its own.
 
@@ -21,11 +37,9 @@ def open_accelerator(recipe: Recipe, ranks: Ranks) -> Accelerator:
         EnvironmentFault: the device is not there, or cannot do the precision.
     """
     wanted = recipe.compute.device
-    if wanted.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise EnvironmentFault(f"compute.device = {wanted!r}: torch sees no GPU here; set compute.device=cpu")
-        if ranks.size == 1:
-            torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
+    check_device(wanted)
+    if wanted.startswith("cuda") and ranks.size == 1:
+        torch.cuda.set_device(wanted if ":" in wanted else "cuda:0")
     if ranks.size > 1:
         _check_gpus(wanted)
     on_cpu = wanted == "cpu" or (ranks.size > 1 and not torch.cuda.is_available())

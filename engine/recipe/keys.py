@@ -11,9 +11,12 @@ import types
 import typing
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from engine.errors import UsageFault
+
+NUMBERS = ConfigDict(allow_inf_nan=False)
+"""Of every number in a table: a rate or a penalty that is not finite would be met by the first update alone."""
 
 
 class RecipeError(UsageFault):
@@ -28,9 +31,14 @@ def explain(root: type[BaseModel], item: Any) -> str:
         return _unknown_key(root, path)
     if item["type"] == "missing":
         return f"{key} is missing: expected {_type_name(_bare(_annotation(root, path, '')))}"
-    if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    return f"{key} = {item['input']!r}: {item['msg']}"
+    if item["type"] == "value_error" and (not path or _is_section(_bare(_annotation(root, path, "")))):
+        return _reason(item)  # of several keys together, which it names
+    return f"{key} = {item['input']!r}: {_reason(item)}"
+
+
+def _reason(item: Any) -> str:
+    """Why a value was refused, in the words of pydantic or of a validator of ours."""
+    return str(item["ctx"]["error"] if item["type"] == "value_error" else item["msg"])
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -55,10 +63,11 @@ def check_value(root: type[BaseModel], key: str, value: Any, where: str) -> None
         RecipeError: an unknown key, or a value that does not fit it.
     """
     expected = _annotation(root, key.split("."), where)
+    config = None if _is_section(expected) else NUMBERS  # a section has it in its own
     try:
-        TypeAdapter(expected).validate_python(value)
+        TypeAdapter(expected, config=config).validate_python(value)
     except ValidationError as error:
-        words = f"expected {_type_name(_bare(expected))}: {error.errors()[0]['msg']}"
+        words = f"expected {_type_name(_bare(expected))}: {_reason(error.errors()[0])}"
         raise RecipeError(f"{where}: {key} = {value!r}: {words}") from None
 
 
@@ -124,5 +133,5 @@ def _type_name(annotation: Any) -> str:
     if _is_section(annotation) or typing.get_origin(annotation) is dict:
         return "a table"
     if typing.get_origin(annotation) is tuple:
-        return f"a list ([…]) of {_type_name(typing.get_args(annotation)[0])}"
+        return f"a list ([…]) of {_type_name(_bare(typing.get_args(annotation)[0]))}"
     return getattr(annotation, "__name__", str(annotation))

@@ -45,8 +45,8 @@ class Recipe(Section):
     """Its name in listings."""
     description: str = ""
     """One line for a person."""
-    seed: int = Field(0, ge=0, lt=2**63)
-    """Every draw of every stage follows from it."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Every draw of every stage follows from it; numpy takes 32 bits."""
     model: Model
     """The model all arms start from."""
     lora: Lora = Lora()

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from engine.recipe.keys import NUMBERS
 
 StageKind = Literal["eval", "ntp", "ra3", "rlvr"]
 
@@ -19,9 +30,17 @@ Precision = Annotated[Literal["auto", "no", "bf16"], BeforeValidator(_not_fp16)]
 
 
 class Section(BaseModel):
-    """A table of a recipe: unknown keys are errors, values are not changed after reading."""
+    """A table of a recipe: unknown keys are errors, numbers are finite, values are not changed after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, **NUMBERS)
+
+    @field_validator("*")
+    @classmethod
+    def _fits_the_store(cls, value: object) -> object:
+        """SQLite and torch hold 64 bits; what is larger would be met in the midst of a run."""
+        if isinstance(value, int) and value >= 2**63:
+            raise ValueError(f"{value} is larger than any number here can be; write one below 2**63")
+        return value
 
 
 class Model(Section):
@@ -47,11 +66,17 @@ class Lora(Section):
     """Names of the matrices that are adapted; ``all-linear`` means every one but the output head."""
 
 
+def _known_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", name):
+        raise ValueError("write auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
 class Compute(Section):
     """Where the work runs."""
 
-    device: str = "auto"
-    """``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda`` or ``cuda:N``."""
+    device: Annotated[str, AfterValidator(_known_device)] = "auto"
+    """``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``."""
     mixed_precision: Precision = "auto"
     """Autocast precision of all passes: training, by accelerate, sampling and scoring. Weights, the head's logits and
     the optimiser stay in float32, whose products on a GPU are TF32's unless it is ``no``. ``auto``: ``bf16`` for
@@ -295,7 +320,7 @@ class Eval(Section):
     """Suites: ``humaneval``, ``humaneval[:82]``, ``mbpp:PATH`` ..."""
     n: int = Field(5, ge=1)
     """Samples a problem."""
-    k: tuple[int, ...] = (1, 5)
+    k: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5)
     """The k of pass@k; those above n are left out."""
     max_new_tokens: int = Field(512, ge=1)
     """Length limit of a sample."""
@@ -303,6 +328,17 @@ class Eval(Section):
     """Sampling temperature; 0 is greedy."""
     top_p: float = Field(0.95, gt=0, le=1)
     """Nucleus."""
+
+    @model_validator(mode="after")
+    def _something_is_measured(self) -> Eval:
+        if not self.suites or not self.k:
+            raise ValueError("eval.suites and eval.k: nothing would be measured; name a suite and a k, such as 1")
+        if min(self.k) > self.n:
+            raise ValueError(
+                f"eval.k = {list(self.k)}: pass@k needs k samples of a problem, and eval.n = {self.n}; "
+                f"raise eval.n to {min(self.k)}, or add a smaller k"
+            )
+        return self
 
 
 class SandboxSection(Section):

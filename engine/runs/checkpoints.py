@@ -1,9 +1,11 @@
 """A run on disk: checkpoints that are written whole or not at all, and found again.
 
-``checkpoints/000120-rlvr/`` is a Hugging Face model folder; ``stage.pt`` in it holds what its stage needs to go on, and
-``place.json`` says where the run stood (``places``). A stage's last checkpoint stays, and so does one that a
-person asked for; of the others inside a stage the newest stays, and as many before it as the recipe says. What is older
-is removed only after an update with a finite gradient: until then nobody knows that the weights are sound.
+``checkpoints/000120-rlvr/`` is a Hugging Face model folder; ``stage.pt`` in it holds what its stage needs to go on,
+``place.json`` says where the run stood (``places``), and ``files.json`` what each file was when it was written.
+
+A stage's last checkpoint stays, and so does one that a person asked for; of the others inside a stage the newest stays,
+and as many before it as the recipe says. What is older is removed only after an update with a finite gradient: until
+then nobody knows that the weights are sound.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from engine.decoding.probe import check_decoding
 from engine.errors import EnvironmentFault
 from engine.model.policy import ADAPTER, Policy, load_policy
 from engine.recipe.recipe import Recipe
-from engine.runs.places import ASKED, PARTIAL, Place, saved
+from engine.runs.places import ASKED, PARTIAL, Place, saved, seal
 
 if TYPE_CHECKING:
     from engine.model.lora import Adapter
@@ -56,6 +58,7 @@ def save(folder: Path, policy: Policy, place: Place, state: StateDict | None, *,
         if state is not None:
             torch.save(state, unfinished / "stage.pt")
         (unfinished / "place.json").write_text(json.dumps(asdict(place)), encoding="utf-8")
+        seal(unfinished)
         _flush(unfinished)
         _replace(target, unfinished)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors word a full disk their own way
@@ -136,12 +139,9 @@ def new_adapter(model: Any, recipe: Recipe) -> Adapter:
     return Adapter.on(model, recipe.lora, recipe.seed)
 
 
-def load_state(checkpoint: Path) -> StateDict | None:
-    """The stage's state in a checkpoint; None where its stage had ended."""
-    path = checkpoint / "stage.pt"
-    if not path.exists():
-        return None
-    state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
+def load_state(checkpoint: Path) -> StateDict:
+    """The stage's state in a checkpoint inside it."""
+    state: StateDict = torch.load(checkpoint / "stage.pt", map_location="cpu", weights_only=True)
     return state
 
 

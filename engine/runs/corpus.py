@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from engine.corpora.sources import corpus_of
 from engine.corpora.traces import Trace
 from engine.errors import UsageFault
 from engine.model.encoding import EncodedTrace, encode_trace
 from engine.model.policy import Policy
 from engine.recipe.recipe import Recipe
-from engine.recipe.sections import Corpus
+from engine.recipe.sections import Corpus, StageKind
 from engine.runs.positions import annotated_length
 
 TracePairs = list[tuple[Trace, EncodedTrace]]
 """Traces, each as text and as the policy's tokens."""
+
+
+def load_traces(
+    policy: Policy, recipe: Recipe, stages: Iterable[StageKind], tell: Callable[[str], None]
+) -> tuple[TracePairs, TracePairs]:
+    """The traces that ``stages`` train on, and those held out; none where they need none.
+
+    ``tell`` gets the notes on what was left out.
+
+    Raises:
+        UsageFault: as `read_traces` and `hold_out`.
+    """
+    if not {"ntp", "ra3"} & set(stages):
+        return [], []
+    pairs, notes = read_traces(policy, recipe)
+    for note in notes:
+        tell(note)
+    return hold_out(pairs, recipe.corpus)
 
 
 def read_traces(policy: Policy, recipe: Recipe) -> tuple[TracePairs, list[str]]:

@@ -17,9 +17,11 @@ from typing import Any
 from engine.errors import UsageFault
 from engine.recipe.files import parse_override
 from engine.recipe.recipe import Recipe
+from engine.recipe.sections import StageKind
+from engine.runs.inputs import inherited, record, recorded
 from engine.runs.knobs import LIVE_KNOBS, with_changes
-from engine.runs.places import Place, saved
-from engine.runs.planning import Plan, PlannedRun, new_id, plan_run
+from engine.runs.places import Checkpoint, Place, newest_sound, saved, step_in_name
+from engine.runs.planning import Plan, PlannedRun, new_id, plan_run, recipe_of
 from engine.store.reader import Reader
 from engine.store.writer import Writer
 
@@ -37,10 +39,14 @@ class Origin:
     place: Place
     recipe: Recipe
     """As it held for the parent by then."""
+    passed_over: tuple[str, ...] = ()
+    """Newer checkpoints that were meant and are damaged, in words."""
 
 
 def find_origin(home: Path, reference: str) -> Origin:
     """The checkpoint that a person means by ``RUN@STEP``, or by ``RUN`` alone for its newest.
+
+    Where that one is damaged, the one before it.
 
     Raises:
         UsageFault: the run has no checkpoint there; the message names those it has.
@@ -52,17 +58,28 @@ def find_origin(home: Path, reference: str) -> Origin:
     with closing(Reader(home)) as reader:
         parent = reader.run(run)
         changes = reader.changes(parent["id"])
-    checkpoints = saved(home / parent["id"] / "checkpoints")
-    matches = [item for item in checkpoints if not step or item[1].step == int(step)]
-    if not matches:
+    folder = home / parent["id"] / "checkpoints"
+    _check_any(folder, parent["id"], step)
+    sound, damaged = newest_sound(folder, int(step) if step else None)
+    words = tuple(f"{path.name} of run {parent['id']} is damaged: {why}" for path, why in damaged.items())
+    if sound is None:
+        raise UsageFault(f"{'; '.join(words)}; none before it is whole, so run the recipe anew")
+    checkpoint, place = sound
+    recipe = with_changes(recipe_of(parent), changes, place.step)
+    return Origin(parent, checkpoint, place, recipe, words)
+
+
+def _check_any(folder: Path, run: str, step: str) -> None:
+    """Refuse a step of which there is no checkpoint, whole or not."""
+    if not folder.parent.is_dir():
+        raise UsageFault(f"run {run}: its folder {folder.parent} is gone, and its checkpoints with it")
+    steps = {step_in_name(path) for path in folder.glob("[0-9]*")} | {place.step for _, place in saved(folder)}
+    if not steps or (step and int(step) not in steps):
         what = f"at step {step}" if step else "yet"
-        raise UsageFault(f"run {parent['id']} has no checkpoint {what}; {_listing(checkpoints)}")
-    checkpoint, place = matches[-1]
-    recipe = with_changes(Recipe.model_validate_json(parent["config"]), changes, place.step)
-    return Origin(parent, checkpoint, place, recipe)
+        raise UsageFault(f"run {run} has no checkpoint {what}; {_listing(saved(folder))}")
 
 
-def _listing(checkpoints: Sequence[tuple[Path, Place]]) -> str:
+def _listing(checkpoints: Sequence[Checkpoint]) -> str:
     if not checkpoints:
         return "it wrote none, so run its recipe anew"
     steps = [f"{place.step} ({'end of' if place.ended else 'in'} {place.kind})" for _, place in checkpoints]
@@ -91,6 +108,12 @@ def forked_recipe(origin: Origin, overrides: Sequence[str]) -> Recipe:
             f"give the fork more of them: 'arms.{arm}.stages={more}'"
         )
     return recipe
+
+
+def stages_left(origin: Origin, recipe: Recipe) -> tuple[StageKind, ...]:
+    """What a fork by ``recipe`` has still to do."""
+    (arm,) = recipe.arms.values()
+    return arm.stages[origin.place.position + origin.place.ended :]
 
 
 def _check_may_change(key: str, place: Place, arm: str) -> None:
@@ -125,9 +148,13 @@ def plan_fork(home: Path, origin: Origin, recipe: Recipe, *, name: str | None = 
         "step": place.step,
     }
     planned = plan_run(recipe, parent["arm"], home, columns, origin.checkpoint)
+    inside = None if place.ended else recipe.arms[parent["arm"]].stages[place.position]
+    record(planned.folder, inherited(recipe, inside, recorded(home / parent["id"])))
     with Writer(home, planned.id) as writer:
         writer.inherit(parent["id"], place.step, place.position)
         writer.stage(place.position, place.kind, **_stage_so_far(place, planned, origin.checkpoint.name))
+        for words in origin.passed_over:
+            writer.event("checkpoint", f"{words}; this fork begins from {origin.checkpoint.name}", "warning")
     return Plan(columns["group"], (planned,))
 
 

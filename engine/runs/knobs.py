@@ -8,6 +8,7 @@ from typing import Any
 from engine.recipe.files import parse_override
 from engine.recipe.keys import RecipeError, value_at
 from engine.recipe.recipe import Recipe
+from engine.runs.planning import recipe_of
 from engine.store.reader import Reader
 
 Request = dict[str, Any]
@@ -64,8 +65,12 @@ def with_changes(recipe: Recipe, changes: list[Request], step: int) -> Recipe:
 
 
 def present_recipe(reader: Reader, run: str) -> Recipe:
-    """The recipe of ``run`` with every change that was made to it so far."""
-    recipe = Recipe.model_validate_json(reader.run(run)["config"])
+    """The recipe of ``run`` with every change that was made to it so far.
+
+    Raises:
+        UsageFault: this version cannot read it.
+    """
+    recipe = recipe_of(reader.run(run))
     changes = reader.changes(run)
     return with_changes(recipe, changes, max((change["step"] for change in changes), default=0))
 

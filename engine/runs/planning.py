@@ -18,8 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
+from pydantic import ValidationError
+
 from engine.errors import EnvironmentFault, UsageFault
+from engine.recipe.keys import explain
 from engine.recipe.recipe import Recipe
+from engine.runs.inputs import with_absolute_paths
 from engine.store.connection import StoreError
 from engine.store.reader import LIVE, Reader
 from engine.store.requests import withdraw_requests
@@ -105,9 +109,13 @@ def plan_run(
 ) -> PlannedRun:
     """Write down one queued run, which goes on from ``checkpoint`` where one is given.
 
+    The paths of ``recipe`` are taken from where this process is: the run may go on from elsewhere.
+
     Raises:
+        UsageFault: a suite is not written as one.
         EnvironmentFault: the folder or the store cannot be written.
     """
+    recipe = with_absolute_paths(recipe)
     run = new_id()
     folder = home / run
     config = recipe.model_dump_json()
@@ -122,6 +130,22 @@ def plan_run(
             raise EnvironmentFault(f"{folder}: cannot write the run's folder ({error.strerror or error})") from error
         writer.create_run(arm=arm, status="queued", folder=str(folder.resolve()), config=config, **columns)
     return PlannedRun(run, arm, folder)
+
+
+def recipe_of(row: dict[str, Any]) -> Recipe:
+    """The resolved recipe of the run in ``row``.
+
+    Raises:
+        UsageFault: this version cannot read it.
+    """
+    try:
+        return Recipe.model_validate_json(row["config"])
+    except ValidationError as error:
+        why = "; ".join(explain(Recipe, item) for item in error.errors())
+        raise UsageFault(
+            f"run {row['id']}: its recipe cannot be read ({error.error_count()} validation errors: {why}); "
+            "mend its recipe.toml and run that anew"
+        ) from None
 
 
 def _link(source: str, target: str) -> None:
@@ -216,8 +240,12 @@ class RunLock:
 
         Raises:
             RunTaken: another process has it.
+            EnvironmentFault: its folder is gone, or cannot be written.
         """
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise _no_folder(self._run, self._path.parent, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -235,6 +263,14 @@ class RunLock:
         if self._file is not None:
             self._file.truncate(0)
             self._file.close()
+
+
+def _no_folder(run: str, folder: Path, error: OSError) -> EnvironmentFault:
+    if folder.is_dir():
+        return EnvironmentFault(f"run {run}: {folder / 'lock'} cannot be written ({error.strerror})")
+    return EnvironmentFault(
+        f"run {run}: its folder {folder} is gone, and its checkpoints with it; put it back, or run its recipe anew"
+    )
 
 
 def terminate(row: dict[str, Any]) -> bool:

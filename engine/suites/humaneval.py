@@ -6,28 +6,24 @@ import importlib.util
 from pathlib import Path
 
 from engine.suites.problem import Problem, SuiteError
-from engine.suites.records import read_objects, text_at
+from engine.suites.records import Record, text_at
 from sandbox import Check
 
 HUMANEVAL_STOP = ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert", "\nif __name__", "\nprint(")
 
 
-def read_humaneval(suite: str, path: Path) -> list[Problem]:
-    """The problems of a file in HumanEval's format. Raises SuiteError."""
-    problems = []
-    for where, item in read_objects(path):
-        prompt, entry_point = text_at(item, "prompt", where).rstrip("\n"), text_at(item, "entry_point", where)
-        problem = Problem(
-            suite=suite,
-            task_id=text_at(item, "task_id", where),
-            prompt=prompt,
-            entry_point=entry_point,
-            reference="\n" + text_at(item, "canonical_solution", where).rstrip("\n"),
-            stop=HUMANEVAL_STOP,
-            test=check_after(prompt, text_at(item, "test", where), entry_point),
-        )
-        problems.append(problem)
-    return problems
+def humaneval_problem(suite: str, where: str, _: int, item: Record) -> Problem:
+    """The problem of one line in HumanEval's format. Raises SuiteError."""
+    prompt, entry_point = text_at(item, "prompt", where).rstrip("\n"), text_at(item, "entry_point", where)
+    return Problem(
+        suite=suite,
+        task_id=text_at(item, "task_id", where),
+        prompt=prompt,
+        entry_point=entry_point,
+        reference="\n" + text_at(item, "canonical_solution", where).rstrip("\n"),
+        stop=HUMANEVAL_STOP,
+        test=check_after(prompt, text_at(item, "test", where), entry_point),
+    )
 
 
 def shipped_humaneval() -> Path:

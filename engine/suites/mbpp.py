@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from engine.suites.problem import Problem, SuiteError
-from engine.suites.records import called_function, read_objects, text_at, texts_at
+from engine.suites.records import Record, called_function, text_at, text_if_any, texts_at
 from engine.text import unix_newlines
 from sandbox import Asserts, Limits
 
@@ -21,25 +20,21 @@ def mbpp_prompt(text: str, tests: Sequence[str]) -> str:
     return unix_newlines('"""\n' + "\n".join(lines) + '\n"""')
 
 
-def read_mbpp(suite: str, path: Path, split: range) -> list[Problem]:
-    """The problems of MBPP's file whose ids are in `split`. Raises SuiteError."""
-    problems = []
-    for where, item in read_objects(path):
-        number = item.get("task_id")
-        if not isinstance(number, int):
-            raise SuiteError(f"{where}: 'task_id' must be a number; is this MBPP's file?")
-        if number not in split:
-            continue
-        tests, code = texts_at(item, "test_list", where), text_at(item, "code", where)
-        problem = Problem(
-            suite=suite,
-            task_id=f"MBPP/{number}",
-            prompt=mbpp_prompt(text_at(item, "text", where), tests),
-            entry_point=called_function(tests[0], code),
-            reference="\n" + code,
-            stop=MBPP_STOP,
-            test=Asserts("\n".join(tests), setup=unix_newlines(item.get("test_setup_code") or "")),
-            limits=MBPP_LIMITS,
-        )
-        problems.append(problem)
-    return problems
+def mbpp_problem(suite: str, where: str, split: range, item: Record) -> Problem | None:
+    """The problem of one line of MBPP's file; None where its id is not in `split`. Raises SuiteError."""
+    number = item.get("task_id")
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise SuiteError(f"{where}: 'task_id' must be a number; is this MBPP's file?")
+    if number not in split:
+        return None
+    tests, code = texts_at(item, "test_list", where), text_at(item, "code", where)
+    return Problem(
+        suite=suite,
+        task_id=f"MBPP/{number}",
+        prompt=mbpp_prompt(text_at(item, "text", where), tests),
+        entry_point=called_function(tests[0], code),
+        reference="\n" + code,
+        stop=MBPP_STOP,
+        test=Asserts("\n".join(tests), setup=text_if_any(item, "test_setup_code", where) or ""),
+        limits=MBPP_LIMITS,
+    )

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from engine.suites.humaneval import HUMANEVAL_STOP, check_after
 from engine.suites.problem import Problem
-from engine.suites.records import called_function, read_objects, text_at, texts_at
-from engine.text import unix_newlines
+from engine.suites.records import Record, called_function, id_at, stops_at, text_at, text_if_any, texts_at
 from sandbox import Asserts, Check
 
 
-def read_own(suite: str, path: Path) -> list[Problem]:
-    """The problems of a JSONL file. Raises SuiteError."""
-    problems = []
-    for number, (where, item) in enumerate(read_objects(path)):
-        prompt = text_at(item, "prompt", where).rstrip("\n")
-        solution = item.get("reference", item.get("canonical_solution"))
-        reference = None if solution is None else "\n" + str(solution).removeprefix("\n")
-        test, entry_point = _own_test(item, prompt, reference or "", where)
-        stop = tuple(item.get("stop", HUMANEVAL_STOP))
-        problems.append(Problem(suite, str(item.get("task_id", number)), prompt, entry_point, reference, stop, test))
-    return problems
+def own_problem(suite: str, where: str, number: int, item: Record) -> Problem:
+    """The problem of one line, the `number`-th of its file from 0. Raises SuiteError."""
+    prompt = text_at(item, "prompt", where).rstrip("\n")
+    solution = text_if_any(item, "reference" if "reference" in item else "canonical_solution", where)
+    reference = None if solution is None else "\n" + solution.removeprefix("\n")
+    test, entry_point = _own_test(item, prompt, reference or "", where)
+    stop = stops_at(item, "stop", where, HUMANEVAL_STOP)
+    return Problem(suite, id_at(item, "task_id", where, number), prompt, entry_point, reference, stop, test)
 
 
-def _own_test(item: dict[str, Any], prompt: str, reference: str, where: str) -> tuple[Check | Asserts, str]:
-    if "test" in item:
+def _own_test(item: Record, prompt: str, reference: str, where: str) -> tuple[Check | Asserts, str]:
+    test = text_if_any(item, "test", where)
+    if test is not None:
         entry_point = text_at(item, "entry_point", where)
-        return check_after(prompt, text_at(item, "test", where), entry_point), entry_point
+        return check_after(prompt, test, entry_point), entry_point
     lines = texts_at(item, "test_list", where)
-    entry_point = str(item.get("entry_point") or called_function(lines[0], prompt + reference))
-    return Asserts("\n".join(lines), setup=unix_newlines(item.get("test_setup_code") or "")), entry_point
+    entry_point = text_if_any(item, "entry_point", where) or called_function(lines[0], prompt + reference)
+    return Asserts("\n".join(lines), setup=text_if_any(item, "test_setup_code", where) or ""), entry_point

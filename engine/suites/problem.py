@@ -24,7 +24,9 @@ class Problem:
     """One task: what the model sees, and how what it writes is judged."""
 
     suite: str
+    """The name of the suite that holds all problems of its file: `humaneval`, `jsonl:own.jsonl#3f9a1c`."""
     task_id: str
+    """No other problem of the suite has it."""
     prompt: str
     """What the model sees; ends without a newline, so that a completion leads with its own."""
     entry_point: str
@@ -66,9 +68,13 @@ class Problem:
 class Suite:
     """Problems in the order of their file."""
 
+    kind: str
+    """The spec without its path: `humaneval[:32]`, `jsonl`."""
     name: str
-    """The spec without its path: `humaneval[:32]`."""
+    """What the store calls it: `humaneval[:32]`, `jsonl:own.jsonl#3f9a1c`."""
     problems: tuple[Problem, ...]
+    digest: str
+    """SHA-256 of the file it was read from."""
 
 
 def truncate(completion: str, stop: Sequence[str]) -> str:

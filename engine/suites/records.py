@@ -1,4 +1,8 @@
-"""The records of a suite's file, each checked where it is read."""
+"""The records of a suite's file, each checked where it is read.
+
+A column that a format asks for must be there; one that it may have must be of its type where it is there. Each fault
+names file, line and column.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,15 @@ from typing import Any
 from engine.suites.problem import SuiteError
 from engine.text import BadLine, read_jsonl, unix_newlines
 
+Record = dict[str, Any]
+"""One line of a suite's file, as its JSON has it."""
 
-def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
+
+def read_objects(path: Path) -> list[tuple[str, Record]]:
     """The file's objects and where each stands. A suite with a bad line is another suite: that is an error."""
     objects = []
+    if path.exists() and not path.is_file():  # a pipe cannot be read again on resume, a device may never end
+        raise SuiteError(f"{path}: is no regular file; give the suite's JSONL file as NAME:PATH")
     try:
         for number, item in read_jsonl(path):
             if isinstance(item, BadLine):
@@ -27,7 +36,7 @@ def read_objects(path: Path) -> list[tuple[str, dict[str, Any]]]:
     return objects
 
 
-def text_at(item: dict[str, Any], key: str, where: str) -> str:
+def text_at(item: Record, key: str, where: str) -> str:
     """The text at `key`, with Python's newlines. Raises SuiteError, which names `where`."""
     value = item.get(key)
     if not isinstance(value, str):
@@ -35,7 +44,12 @@ def text_at(item: dict[str, Any], key: str, where: str) -> str:
     return unix_newlines(value)
 
 
-def texts_at(item: dict[str, Any], key: str, where: str) -> list[str]:
+def text_if_any(item: Record, key: str, where: str) -> str | None:
+    """The text at `key`; None where there is nothing, or null. Raises SuiteError, which names `where`."""
+    return None if item.get(key) is None else text_at(item, key, where)
+
+
+def texts_at(item: Record, key: str, where: str) -> list[str]:
     """The texts at `key`, of which there must be some. Raises SuiteError, which names `where`."""
     value = item.get(key)
     if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
@@ -43,11 +57,32 @@ def texts_at(item: dict[str, Any], key: str, where: str) -> list[str]:
     return [unix_newlines(text) for text in value]
 
 
+def stops_at(item: Record, key: str, where: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """The stop sequences at `key`, perhaps none, or `otherwise`. Raises SuiteError, which names `where`."""
+    value = item.get(key)
+    if value is None:
+        return otherwise
+    # The empty text would end every completion before it begins; a text alone would be read letter by letter.
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+        raise SuiteError(f'{where}: {key!r} must be a list of texts that are not empty, such as ["\\ndef "]')
+    return tuple(value)
+
+
+def id_at(item: Record, key: str, where: str, otherwise: int) -> str:
+    """The id at `key`, a text or a whole number, or `otherwise`. Raises SuiteError, which names `where`."""
+    value = item.get(key)
+    if value is None:
+        return str(otherwise)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise SuiteError(f"{where}: {key!r} must be text or a whole number, found {type(value).__name__}")
+    return str(value)
+
+
 def called_function(test: str, code: str) -> str:
     """The function that an assert calls: the first that the code defines, else the first that is not built in."""
     try:
         nodes = [node.func for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call)]
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a null byte, or nested too deeply
         return ""
     calls = [node.id for node in nodes if isinstance(node, ast.Name)]
     defined = [name for name in calls if re.search(rf"^\s*(def|class)\s+{name}\b", code, re.MULTILINE)]

@@ -60,8 +60,8 @@ def judge(
     problems = load_suite(suite, all_splits=True)
     attempts = _solutions(problems) if samples is None else read_samples(samples, problems)
     attempts = attempts[:limit]
-    results = _judged(attempts, problems.name, backend, workers)
-    report = make_report(problems.name, attempts, results)
+    results = _judged(attempts, problems.kind, backend, workers)
+    report = make_report(problems.kind, attempts, results)
     print_json(report) if as_json else _print_report(report)
     _tell_of_faults(report)
 
@@ -80,8 +80,8 @@ def read_samples(path: Path, suite: Suite) -> list[Attempt]:
             where = f"{path}:{number}"
             if isinstance(item, BadLine):
                 raise UsageFault(f"{item}; each line is one JSON object with `task_id` and `completion` or `solution`")
-            attempts.append(_attempt(item, find, where, suite.name))
-    except OSError as error:
+            attempts.append(_attempt(item, find, where, suite.kind))
+    except (OSError, EOFError) as error:  # EOFError: a gzip file that was cut off
         raise UsageFault(f"{path}: cannot be read ({error}); give a JSONL file of samples") from error
     if not attempts:
         raise UsageFault(f"{path}: holds no sample; one JSON object a line is needed")
@@ -111,7 +111,7 @@ def _finder(suite: Suite) -> dict[str, Problem]:
 def _solutions(suite: Suite) -> list[Attempt]:
     without = [problem.task_id for problem in suite.problems if problem.reference is None]
     if without:
-        raise UsageFault(f"{suite.name}: {len(without)} problems have no solution of their own, such as {without[0]}")
+        raise UsageFault(f"{suite.kind}: {len(without)} problems have no solution of their own, such as {without[0]}")
     return [Attempt(problem.task_id, problem.job(problem.reference or "")) for problem in suite.problems]
 
 

@@ -95,9 +95,12 @@ def launch(
     detach: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Plan the arms of ``recipe`` in the store of ``home`` and work on them."""
+    """Plan the arms of ``recipe`` in the store of ``home`` and work on them, once all that they need is there."""
+    from engine.runs.checks import check_launch
     from engine.runs.planning import plan
 
+    check_launch(recipe, arms)
+    _check_devices(recipe, arms, here=not detach)
     planned = plan(recipe, home, name=name, tags=tags, arms=arms)
     talk(f"group {planned.group}: " + ", ".join(f"{run.id} {run.arm}" for run in planned.runs))
     _work(home, [run.id for run in planned.runs], detach=detach, as_json=as_json)
@@ -115,12 +118,16 @@ def fork_run(
     as_json: bool,
 ) -> None:
     """Plan a run that begins from the checkpoint ``reference`` names, and work on it."""
-    from engine.runs.fork import find_origin, forked_recipe, plan_fork
+    from engine.runs.checks import check_needs
+    from engine.runs.fork import find_origin, forked_recipe, plan_fork, stages_left
 
     origin = find_origin(home, reference)
     recipe = forked_recipe(origin, changes)
+    for words in origin.passed_over:
+        talk(f"{words}; the fork begins from {origin.checkpoint.name}")
+    check_needs(recipe, stages_left(origin, recipe))
     if dry_run:
-        show_plan(recipe, home, None, as_json=as_json)
+        print_plan(recipe, home, None, as_json=as_json)
         return
     planned = plan_fork(home, origin, recipe, name=name, tags=tags)
     (run,) = planned.runs
@@ -190,10 +197,32 @@ def _verdict(statuses: list[str]) -> Exit:
 
 
 def show_plan(recipe: Recipe, home: Path, arms: list[str] | None, *, as_json: bool) -> None:
-    """``--dry-run``: the resolved recipe of each arm on stdout, what it will use on stderr."""
+    """``--dry-run``: what is needed is asked for as it is before a run, then the plan is shown."""
+    from engine.runs.checks import check_launch
+
+    check_launch(recipe, arms)
+    _check_devices(recipe, arms, here=True)
+    print_plan(recipe, home, arms, as_json=as_json)
+
+
+def _check_devices(recipe: Recipe, arms: list[str] | None, *, here: bool) -> None:
+    """Ask for the devices that the ``arms`` of ``recipe`` name, unless the work is begun by a process not ``here``."""
     from engine.runs.planning import choose_arms
 
-    resolved = {arm: recipe.for_arm(arm) for arm in choose_arms(recipe, arms)}
+    named = {recipe.for_arm(arm).compute.device for arm in choose_arms(recipe, arms)} - {"auto", "cpu"}
+    if named and here:
+        from engine.processes.device import check_device
+
+        for device in sorted(named):
+            check_device(device)
+
+
+def print_plan(recipe: Recipe, home: Path, arms: list[str] | None, *, as_json: bool) -> None:
+    """The resolved recipe of each arm on stdout, what it will use on stderr."""
+    from engine.runs.inputs import with_absolute_paths
+    from engine.runs.planning import choose_arms
+
+    resolved = {arm: with_absolute_paths(recipe.for_arm(arm)) for arm in choose_arms(recipe, arms)}
     uses = {arm: _budget(part) for arm, part in resolved.items()}
     machine = _machine(recipe, home)
     if as_json:

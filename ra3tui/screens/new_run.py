@@ -161,9 +161,11 @@ def _load(source: str, overrides: str) -> tuple[Recipe | None, str]:
 
 
 def _start(recipe: Recipe, store: AsyncReader, name: str | None) -> str:
-    """Plan and start ``recipe``; the id of its first run."""
+    """Plan and start ``recipe``, once all that it needs is there; the id of its first run."""
+    from engine.runs.checks import check_launch  # noqa: PLC0415 - likewise
     from engine.runs.planning import plan, start_detached  # noqa: PLC0415 - likewise
 
+    check_launch(recipe)
     planned = plan(recipe, store.home, name=name)
     ids = [run.id for run in planned.runs]
     start_detached(store.home, ids, store.home / ids[0] / "log")

@@ -104,8 +104,6 @@ def test_an_evaluation_is_a_run_like_any_other(home: Path) -> None:
     [
         (["model.id=/no/such/model"], Exit.ENVIRONMENT, "/no/such/model"),
         (["corpus.kind=folder", "corpus.path=."], Exit.USAGE, "corpus"),
-        (["corpus.kind=jsonl", "corpus.path=nosuch.jsonl"], Exit.USAGE, "nosuch.jsonl"),
-        (["eval.suites=['nosuch']"], Exit.USAGE, "nosuch"),
         (["sandbox.backend=docker"], Exit.SANDBOX, "docker"),
     ],
 )
@@ -133,11 +131,41 @@ def test_what_a_person_can_mend_ends_the_run_with_its_code_and_can_be_resumed(
     assert words in run["error"]
 
 
+@pytest.mark.parametrize("ending", [[], ["--dry-run"], ["--detach"]], ids=["run", "dry run", "detached"])
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["corpus.kind=jsonl", "corpus.path=nosuch.jsonl"], "nosuch.jsonl"),
+        (["eval.suites=['nosuch']"], "nosuch"),
+        (["seed=4294967296"], "seed"),
+        (["eval.k=[0]"], "eval.k"),
+        (["compute.device=cdua"], "write auto, cpu, cuda"),
+    ],
+)
+def test_what_is_not_there_is_told_before_a_run_is_planned(
+    home: Path, recipe: str, overrides: list[str], words: str, ending: list[str]
+) -> None:
+    result = ra3(home, "run", recipe, *overrides, *ending)
+    assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("ra3: ")
+    assert words in line
+    assert not home.exists()
+
+
+def test_an_evaluation_on_a_file_that_is_not_there_plans_nothing(home: Path) -> None:
+    result = ra3(home, "eval", "random:tiny", "--suite", "jsonl:nosuch.jsonl", "--n", "1")
+    assert result.exit_code == Exit.USAGE
+    assert "nosuch.jsonl: cannot be read" in result.stderr
+    assert not home.exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_recipe_for_a_gpu_says_so_where_there_is_none(home: Path, recipe: str) -> None:
     result = ra3(home, "run", recipe, "--arm", "base", "--device", "cuda")
     assert result.exit_code == Exit.ENVIRONMENT
     assert "no GPU here; set compute.device=cpu" in result.stderr
+    assert not home.exists()
 
 
 def test_a_run_that_fails_by_itself_says_why_in_the_store(home: Path, recipe: str) -> None:

@@ -49,9 +49,10 @@ def check_attention(policy: Policy) -> None:
             sinks, windows.
     """
     ids, given = probe_sequences(policy)[0], set[str]()
+    tokens = torch.tensor(ids, device=policy.device)
     positions = torch.arange(len(ids), device=policy.device)
     what = "has attention that cannot be replaced"
-    hidden = attempted(policy, what, lambda: attend(policy, ATTENTION, ids, positions, DynamicCache(), given=given))
+    hidden = attempted(policy, what, lambda: attend(policy, ATTENTION, tokens, positions, DynamicCache(), given=given))
     if extra := given - {ATTENTION}:
         raise ModelError(
             f"{policy.name}: {type(policy.model).__name__} has attention that depends on {', '.join(sorted(extra))}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from engine.runs.stages.checkpointer import Checkpointer, StageState
 from engine.runs.stages.ledger import Ledger
 from engine.runs.stages.seeds import Seeds
 from engine.store.writer import Writer
+from engine.suites.problem import Suite
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer, Update
 from sandbox import Sandbox
@@ -57,6 +58,8 @@ class Context:
     traces: TracePairs
     """Traces to train on."""
     held_out: TracePairs
+    suites: Mapping[str, Suite]
+    """Those to sample from, by their specs: as they were when the run was begun or gone on with."""
     sandbox: Callable[[], Sandbox]
     """Opens the sandbox at its first use."""
     position: int

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,6 +147,32 @@ def test_an_override_takes_the_type_of_its_key(override: str, key: tuple[str, ..
     assert type(resolved) is type(value)
 
 
+@pytest.mark.parametrize(
+    "override", ["eval.k=[1, 9]", "seed=4294967295", "compute.device=mps", "ntp.tokens=10000000000"]
+)
+def test_the_last_value_within_bounds_is_taken(override: str) -> None:
+    load_recipe("smoke", [override])
+
+
+def test_every_number_of_every_table_must_be_finite(tmp_path: Path) -> None:
+    for key, value in numbers(load_recipe("smoke").model_dump(exclude={"arms"})):
+        for rubbish in ("inf", "-inf", "nan"):
+            with pytest.raises(RecipeError, match=re.escape(key)):
+                load_recipe("smoke", [f"{key}={rubbish}"])
+            in_file = refusal(tmp_path, MINIMAL.replace("[model]", f"{key} = {rubbish}\n[model]", 1))
+            assert key in in_file, (value, in_file)
+        assert "finite" in refusal(tmp_path, f"{MINIMAL}set = {{'{key}' = nan}}\n") or isinstance(value, int)
+
+
+def numbers(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of nested tables, by its dotted key."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{path}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield path + key, value
+
+
 def test_none_takes_an_optional_value_back() -> None:
     assert load_recipe("smoke").corpus.limit is not None
     assert load_recipe("smoke", ["corpus.limit=none"]).corpus.limit is None
@@ -162,7 +191,17 @@ def test_none_takes_an_optional_value_back() -> None:
         ("=3", ["unknown key"]),
         ("eval.suites=humaneval", ["expected a list ([…]) of str"]),
         ("arms.ra3.stages=ra3", ["expected a list ([…]) of one of 'eval', 'ntp', 'ra3', 'rlvr'"]),
-        ("seed=99999999999999999999", ["seed = 99999999999999999999", "less than 9223372036854775808"]),
+        ("seed=99999999999999999999", ["seed = 99999999999999999999", "less than 4294967296"]),
+        ("seed=4294967296", ["less than 4294967296"]),
+        ("ra3.penalty=inf", ["ra3.penalty = inf", "finite number"]),
+        ("ntp.seconds=nan", ["ntp.seconds = nan", "finite number"]),
+        ("ntp.optimiser={learning_rate = inf}", ["ntp.optimiser = {'learning_rate': inf}", "finite number"]),
+        ("eval.k=[1, 0]", ["eval.k = [1, 0]", "greater than or equal to 1"]),
+        ("eval.k=[5, 3]", ["eval.k = [5, 3]", "eval.n = 2", "raise eval.n to 3"]),
+        ("eval.k=[]", ["name a suite and a k"]),
+        ("eval.suites=[]", ["name a suite and a k"]),
+        ("ntp.tokens=9223372036854775808", ["ntp.tokens = 9223372036854775808", "below 2**63"]),
+        *((f"compute.device={name}", ["write auto, cpu, cuda, cuda:N or mps"]) for name in ("gpu", "cdua", "cuda:")),
     ],
 )
 def test_a_wrong_override_is_told_by_key_and_expectation(override: str, words: list[str]) -> None:

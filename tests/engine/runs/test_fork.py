@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UsageFault
+from engine.errors import EnvironmentFault, UsageFault
 from engine.pipeline import execute
 from engine.runs.fork import Origin, find_origin, forked_recipe, plan_fork
+from engine.runs.inputs import recorded
 from engine.runs.places import saved
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
@@ -104,6 +105,67 @@ def test_a_run_that_wrote_no_checkpoint_cannot_be_forked(tmp_path: Path) -> None
     run = start(small_recipe(tmp_path), tmp_path)
     with pytest.raises(UsageFault, match="has no checkpoint yet; it wrote none"):
         find_origin(tmp_path, run)
+
+
+@pytest.fixture
+def own_home(home: Path, parent: str, tmp_path: Path) -> Path:
+    """A copy of the parent's home, whose files may be harmed."""
+    del parent
+    return shutil.copytree(home, tmp_path / "copied")
+
+
+@pytest.mark.parametrize("asked_for", ["newest", "by its step"])
+@pytest.mark.parametrize("harmed", ["model.safetensors", "place.json"])
+def test_a_fork_of_a_damaged_checkpoint_begins_from_the_one_before_and_says_so(
+    own_home: Path, parent: str, harmed: str, asked_for: str
+) -> None:
+    (_, place), (damaged, _) = saved(own_home / parent / "checkpoints")[-2:]
+    step = saved(own_home / parent / "checkpoints")[-1][1].step
+    (damaged / harmed).write_bytes((damaged / harmed).read_bytes()[:-9])
+    origin = find_origin(own_home, parent if asked_for == "newest" else f"{parent}@{step}")
+    assert origin.place == place
+    longer = 'arms.all.stages=["ntp", "ra3", "eval", "rlvr", "eval", "eval"]'
+    run = forked(own_home, origin, longer)
+    with closing(Reader(own_home)) as reader:
+        (event,) = reader.events(run)
+    assert event["level"] == "warning"
+    assert f"{damaged.name} of run {parent} is damaged: its {harmed}" in event["message"]
+    assert f"begins from {origin.checkpoint.name}" in event["message"]
+    assert damaged.is_dir()  # it is the parent's matter
+
+
+def test_where_no_checkpoint_up_to_a_step_is_whole_a_fork_is_refused(own_home: Path, parent: str) -> None:
+    for checkpoint, _ in saved(own_home / parent / "checkpoints"):
+        (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(UsageFault, match="none before it is whole") as caught:
+        find_origin(own_home, f"{parent}@2")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fork_whose_own_checkpoint_is_damaged_does_not_begin_with_its_base_model(own_home: Path, parent: str) -> None:
+    run = forked(own_home, find_origin(own_home, f"{parent}@{step_of(own_home, parent, 'ra3', ended=True)}"))
+    for weights in (own_home / run / "checkpoints").glob("*/model.safetensors"):
+        weights.unlink()
+    with pytest.raises(EnvironmentFault, match=f"are gone or damaged; fork {parent}@"):
+        execute(own_home, [run], Silent())
+
+
+def test_a_run_whose_folder_is_gone_cannot_be_forked(own_home: Path, parent: str) -> None:
+    shutil.rmtree(own_home / parent)
+    with pytest.raises(UsageFault, match="its folder .* is gone"):
+        find_origin(own_home, parent)
+
+
+def test_a_fork_inside_a_stage_knows_what_that_had_read_and_one_at_its_end_may_read_anew(
+    own_home: Path, parent: str
+) -> None:
+    inside = step_of(own_home, parent, "ra3", ended=False)
+    at_end = step_of(own_home, parent, "ntp", ended=True)
+    known = recorded(own_home / parent)
+    runs = [forked(own_home, find_origin(own_home, f"{parent}@{step}")) for step in (inside, at_end)]
+    corpus = {name: digest for name, digest in known.items() if name.startswith("corpus ")}
+    assert [recorded(own_home / run) for run in runs] == [corpus, {}]
+    assert len(corpus) == 1
 
 
 INSIDE, AT_END = ("ra3", False), ("ra3", True)

