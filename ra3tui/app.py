@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -19,6 +19,7 @@ from ra3tui.screens.async_reader import AsyncReader, Unreadable
 from ra3tui.screens.new_run import NewRunScreen
 from ra3tui.screens.run import RunScreen
 from ra3tui.screens.runs import RunsScreen
+from ra3tui.widgets.printable import printable
 
 
 class Ra3App(App[None]):
@@ -42,6 +43,10 @@ class Ra3App(App[None]):
         self.push_screen(RunsScreen(self.store))
         if self._first_run:
             self._open(self._first_run)
+
+    def notify(self, message: str, **how: Any) -> None:
+        """Tell a person in passing; what is quoted in ``message`` is text, and neither markup nor an escape."""
+        super().notify(printable(message), **{"markup": False, **how})
 
     def on_unmount(self) -> None:
         """Let go of the store."""

@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 from engine.errors import EnvironmentFault, UsageFault
 from ra3tui.screens.async_reader import AsyncReader
 from ra3tui.widgets.notice import Notice
+from ra3tui.widgets.printable import printable
 
 if TYPE_CHECKING:
     from engine.recipe.recipe import Recipe
@@ -119,7 +120,7 @@ closed meanwhile.
         preview = self.query_one("#toml", Static)
         preview.set_class(recipe is None, "-stale")
         if recipe is not None:
-            preview.update(highlight(recipe.to_toml(), language="toml"))
+            preview.update(highlight(printable(recipe.to_toml()), language="toml"))
 
     def watch_fault(self, fault: str) -> None:
         """Say why it cannot be run."""

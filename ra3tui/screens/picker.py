@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import SelectionList, Static
 
+from ra3tui.widgets.printable import printable
+
 
 class PickerScreen(ModalScreen[tuple[str, ...] | None]):
     """Answers the chosen keys in their order; None when nothing is to change."""
@@ -29,7 +31,7 @@ class PickerScreen(ModalScreen[tuple[str, ...] | None]):
         """A list to mark in."""
         with Vertical(classes="dialog"):
             yield Static("Metrics to chart · space marks, enter takes, escape leaves all as it was")
-            yield SelectionList[str](*((key, key, key in self._charted) for key in self._keys), compact=True)
+            yield SelectionList[str](*((printable(key), key, key in self._charted) for key in self._keys), compact=True)
 
     def action_choose(self) -> None:
         """Answer what is marked."""

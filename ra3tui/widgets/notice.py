@@ -6,6 +6,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from ra3tui.widgets.printable import printable
+
 
 class Notice(Static):
     """Shown while it has something to say."""
@@ -22,7 +24,7 @@ class Notice(Static):
 
     def watch_message(self, message: str) -> None:
         """Show itself while there is something to say."""
-        self.update(Content(f"✗ {message}" if self.trouble else message))
+        self.update(Content(printable(f"✗ {message}" if self.trouble else message)))
         self.set_class(bool(message), "-shown")
 
     def watch_trouble(self, trouble: bool) -> None:

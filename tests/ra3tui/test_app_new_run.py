@@ -132,3 +132,18 @@ async def test_a_home_that_cannot_be_written_is_told_on_the_screen(tmp_path: Pat
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "cannot make this folder" in screen_text(app))
     assert started == []
+
+
+async def test_the_names_of_a_recipe_cannot_steer_the_terminal(app: App, tmp_path: Path) -> None:
+    file = tmp_path / "evil.toml"
+    file.write_text('extends = "smoke"\nname = "a\\u001b[31m\x9b1m"\n', encoding="utf-8")
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        screen = await opened(pilot)
+        screen.query_one("#file", Input).value = str(file)
+        await until(pilot, lambda: screen.recipe is not None and screen.recipe.name == "a\x1b[31m\x9b1m")
+        await until(pilot, lambda: "31m" in screen_text(app))
+        assert not set(screen_text(app)) & {"\x1b", "\x9b"}
+        screen.fault = "no \x1b[32m"
+        await until(pilot, lambda: "no ␛[32m" in screen_text(app))
+        app.notify("[bold]\x1b[33m")
+        await until(pilot, lambda: "[bold]␛[33m" in screen_text(app))
