@@ -41,3 +41,7 @@ bench-train *args:
 # Peak memory of an update, beside what was said of it before
 bench-memory *args:
     python bench/memory.py {{args}}
+
+# Which architectures of the installed transformers are right here: writes docs/models.md
+models *args:
+    python bench/models.py {{args}}
