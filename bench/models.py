@@ -33,7 +33,7 @@ from engine.model.random_model import random_tiny
 from engine.model.recomputing import enable_recomputing
 from engine.model.tries import TrieBuilder, collate
 from engine.recipe.files import load_recipe
-from engine.runs.estimate.footprint import footprint
+from engine.runs.estimate.needs import tell
 from engine.runs.stages.costs import Meter
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
@@ -73,8 +73,16 @@ FULL: dict[str, Any] = {"layer_types": ["full_attention"] * 2}
 WINDOWS: dict[str, Any] = {"sliding_window": None}
 """The same in those that do not."""
 OF_TYPE: dict[str, dict[str, Any]] = {
-    "bloom": {"hidden_size": 64},
-    "stablelm": {"partial_rotary_factor": 0.5},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 1024},
+    "gemma4_text": {"vocab_size_per_layer_input": 1024, "hidden_size_per_layer_input": 8},
+    "gpt_neo": {"attention_types": [[["global"], 2]]},
+    "hunyuan_v1_dense": {"head_dim": 16},
+    "hunyuan_v1_moe": {"head_dim": 16},
+    "inkling2_loop_text": {"unpadded_vocab_size": 1000},
+    "inkling2_text": {"unpadded_vocab_size": 1000},
+    "inkling_text": {"unpadded_vocab_size": 1000},
 }
 """What single configs need besides."""
 TEXTS = ("def f(x):\n    return x + 1\n", "def f(x):\n    # twice\n    return 2 * x\n", "import os\n\n\nprint(os)\n")
@@ -97,11 +105,10 @@ def tiny_config(kind: str, vocab_size: int, full: bool) -> Any:
     """A small config of a model type; ``full`` for attention to all earlier tokens."""
     config_class = CONFIG_MAPPING[kind]
     known = config_class().to_dict()
-    unlimited = (FULL if "layer_types" in known else WINDOWS) if full else {}
-    sizes = {**TINY, "vocab_size": vocab_size, **unlimited, **OF_TYPE.get(kind, {})}
     names = {*known, *config_class.attribute_map}
-    chosen = {name: value for name, value in sizes.items() if name in names}
-    return config_class(**{name: value for name, value in chosen.items() if known.get(name, 1) is not None or full})
+    sizes = {name: value for name, value in TINY.items() if name in names and known.get(name, value) is not None}
+    unlimited = (FULL if "layer_types" in known else WINDOWS) if full else {}
+    return config_class(**sizes, vocab_size=vocab_size, **OF_TYPE.get(kind, {}), **unlimited)
 
 
 def build(config: Any, folder: Path, tokenizer: Any) -> None:
@@ -206,7 +213,7 @@ def judged(kind: str, folder: Path, tokenizer: Any, full: bool) -> tuple[str, st
         return "refused", str(error).replace(f"{folder}: ", "").replace(str(folder), "FOLDER")
     try:
         wrong = list(differences(policy))
-        footprint(policy.model.config, load_recipe("smoke", []))
+        tell(policy.model.config, load_recipe("smoke", []), policy.device)
         Meter(policy)
     except Exception as error:
         traceback.print_exc()

@@ -72,12 +72,12 @@ def bart() -> Any:
 
 
 UNFIT: dict[str, tuple[Callable[[], Any], str]] = {
-    "soft caps of logits": (lambda: gemma2(attn_logit_softcapping=None), "output head is more than one matrix"),
+    "soft caps of logits": (lambda: gemma2(attn_logit_softcapping=None), "output head that is more than one matrix"),
     "soft caps of attention": (lambda: gemma2(final_logit_softcapping=None), "attention that depends on softcap"),
     "sinks": (gpt_oss, "attention that depends on s_aux"),
     "scaled logits": (
         lambda: CohereForCausalLM(CohereConfig(**{k: v for k, v in LLAMA_LIKE.items() if k != "head_dim"})),
-        "output head is more than one matrix",
+        "output head that is more than one matrix",
     ),
     "positions counted by itself": (bart, "reads several sequences in one row otherwise"),
     "biases by place": (
@@ -259,7 +259,7 @@ class TestFolders:
     def test_a_saved_truncation_padding_and_dropout_are_switched_off(self, folder: Path) -> None:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.enable_truncation(4)
-        tokenizer.enable_padding(length=64)
+        tokenizer.enable_padding(length=64, pad_token="<|endoftext|>")  # noqa: S106
         tokenizer.model.dropout = 0.5
         tokenizer.save(str(folder / "tokenizer.json"))
         policy = load_policy(str(folder))
