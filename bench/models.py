@@ -213,7 +213,7 @@ def judged(kind: str, folder: Path, tokenizer: Any, full: bool) -> tuple[str, st
         return "refused", str(error).replace(f"{folder}: ", "").replace(str(folder), "FOLDER")
     try:
         wrong = list(differences(policy))
-        tell(policy.model.config, load_recipe("smoke", []), policy.device)
+        tell(policy.model.config, load_recipe("smoke", []).for_arm("ra3"), policy.device)
         Meter(policy)
     except Exception as error:
         traceback.print_exc()
