@@ -49,3 +49,7 @@ bench-store *args:
 # The tests on a GPU, and tokens a second, MFU and memory there: `just gpu-check --write docs/results/gpu.md`
 gpu-check *args:
     python bench/gpu.py {{args}}
+
+# Which architectures of the installed transformers are right here: writes docs/models.md
+models *args:
+    python bench/models.py {{args}}

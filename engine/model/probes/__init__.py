@@ -5,7 +5,7 @@ Rows that are decoded side by side are probed by `engine.decoding.probe`.
 
 from engine.model.policy import Policy
 from engine.model.probes.attention import check_attention
-from engine.model.probes.declared import check_layers, check_tokens, check_weights, max_positions
+from engine.model.probes.declared import check_layers, check_sizes, check_tokens, check_weights, max_positions
 from engine.model.probes.heads import check_head
 from engine.model.probes.packed import check_packed
 
@@ -18,6 +18,7 @@ def check_model(policy: Policy) -> None:
     Raises:
         ModelError: what it does that is not supported, in one line.
     """
+    check_sizes(policy)
     check_layers(policy)
     check_tokens(policy)
     check_weights(policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,19 @@ from engine.model.probes.plain import attempted
 
 STRETCHED = ("dynamic", "longrope")
 """Kinds of rotary positions whose frequencies depend on the longest sequence of a pass."""
+
+
+def check_sizes(policy: Policy) -> None:
+    """Refuse a config that does not say how large the layers are, or says it for each by itself.
+
+    Raises:
+        ModelError: what is missing.
+    """
+    config = policy.model.config
+    what = "does not say how large all its layers are"
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"):
+        attempted(policy, what, partial(getattr, config, name))
+    attempted(policy, what, partial(getattr, config, "head_dim", None))
 
 
 def check_layers(policy: Policy) -> None:

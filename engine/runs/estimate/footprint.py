@@ -5,6 +5,7 @@ So it holds whatever the architecture, the precision, adapters and checkpointing
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from engine.model.recomputing import enable_recomputing
 from engine.recipe.recipe import Recipe
 from engine.runs.checkpoints import AUTOCAST, new_adapter
 
+logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it tells what is raised anyway
 _PROBE = 16
 """Tokens whose keys and values are counted."""
 

@@ -66,9 +66,16 @@ def tell(config: Any, recipe: Recipe, device: torch.device, *, sharing: int = 1)
     """
     try:
         model = footprint(config, recipe)
-    except (RuntimeError, ValueError, NotImplementedError) as error:  # a model that will not run without its numbers
+        most = max(needs(model, recipe), key=lambda need: need.total)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # numbers
         return "warning", f"how much memory is needed cannot be told for this model: {str(error).splitlines()[0]}"
-    most = max(needs(model, recipe), key=lambda need: need.total)
     room = model.weights + free_memory(device) // sharing
     message = f"{most}; {_gb(room)} GB are there for it on {device}"
     if most.total <= room:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from transformers import OPTConfig, OPTForCausalLM
+from transformers import DynamicCache, OPTConfig, OPTForCausalLM
 
 from engine.decoding import kvcache
 from engine.decoding.branch_cache import BranchCache, forward_branches
@@ -234,7 +234,8 @@ def test_one_forward_pass_alone_attends_by_another_function() -> None:
     policy.decoder().register_forward_pre_hook(lambda *_: during.append(policy.decoder().config._attn_implementation))
     ids = prompts()[0]
     kvcache.forward(policy, RaggedCache(1), [Span(0, 0, len(ids), 0)], ids)
-    shared = policy.decoder()(input_ids=torch.tensor([ids]), use_cache=True).past_key_values
+    shared, places = DynamicCache(), torch.arange(len(ids))
+    policy.hidden(torch.tensor([ids]), places[None], (places <= places[:, None])[None, None], shared)
     visible = torch.ones(1, len(ids), dtype=torch.bool)
     forward_branches(policy, BranchCache(shared, visible, torch.tensor([len(ids)])), [5])
     assert during == ["ra3_ragged", usual, "ra3_branches"]

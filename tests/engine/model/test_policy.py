@@ -19,11 +19,11 @@ from engine.model.policy import (
     ModelError,
     Policy,
     Support,
-    _check_attention,
-    _check_head,
     _check_round_trip,
     load_policy,
 )
+from engine.model.probes.declared import check_layers
+from engine.model.probes.heads import check_head
 from engine.model.wheels import Wheel, WheelError, cached_model
 from tests.engine.tiny import SOURCES, prompts, tiny_policy
 
@@ -213,7 +213,7 @@ class TestRefusals:
         sliding = policy.clone()
         sliding.model.config.sliding_window = 16
         with pytest.raises(ModelError, match="window 16"):
-            _check_attention(sliding)
+            check_layers(sliding)
 
     def test_an_unknown_dtype_or_device_is_told(self) -> None:
         with pytest.raises(ModelError, match="float32, bfloat16, float16, auto"):
@@ -244,7 +244,7 @@ class TestRefusals:
             num_key_value_heads=2,
         )
         with pytest.raises(ModelError, match="more than one matrix"):
-            _check_head(replace(policy, model=GraniteForCausalLM(config).eval()))
+            check_head(replace(policy, model=GraniteForCausalLM(config).eval()))
 
     def test_a_tokenizer_that_puts_spaces_between_chunks_is_refused(self, policy: Policy) -> None:
         backend = Tokenizer.from_str(policy.tokenizer.backend_tokenizer.to_str())
