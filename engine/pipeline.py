@@ -104,6 +104,8 @@ def _writing(home: Path, run: str) -> Iterator[Writer]:
 def _check(home: Path, run: str, listener: Listener, sandboxes: _Sandboxes, ranks: Ranks) -> None:
     """Ask for all that a run needs before the first of its launch begins; one that cannot have it has failed."""
     row, done = _standing(home, run)
+    if row["status"] == "done":
+        return
     recipe = recipe_of(row)
     ((name, arm),) = recipe.arms.items()
     left = [stage for position, stage in enumerate(arm.stages) if position not in done]

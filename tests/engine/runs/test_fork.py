@@ -152,7 +152,7 @@ def test_a_fork_whose_own_checkpoint_is_damaged_does_not_begin_with_its_base_mod
 
 def test_a_run_whose_folder_is_gone_cannot_be_forked(own_home: Path, parent: str) -> None:
     shutil.rmtree(own_home / parent)
-    with pytest.raises(UsageFault, match="its folder .* is gone"):
+    with pytest.raises(UsageFault, match=r"its folder .* is gone"):
         find_origin(own_home, parent)
 
 
