@@ -22,9 +22,9 @@ def read_traces(policy: Policy, recipe: Recipe) -> tuple[TracePairs, list[str]]:
     """
     corpus, loaded = recipe.corpus, corpus_of(recipe)
     pairs = [(trace, encode_trace(policy, trace, recipe.ra3.latent_indent)) for trace in loaded.traces]
-    fitting = [(trace, encoded) for trace, encoded in pairs if _length(encoded) <= corpus.max_tokens]
+    fitting = [(trace, encoded) for trace, encoded in pairs if length(encoded) <= corpus.max_tokens]
     for trace, encoded in pairs:
-        if _length(encoded) > corpus.max_tokens:
+        if length(encoded) > corpus.max_tokens:
             loaded.skip(f"over {corpus.max_tokens} tokens", trace.source or trace.id)
     return fitting, [f"{len(fitting)} traces from {corpus.path or corpus.kind}", f"left out: {loaded.account()}"]
 
@@ -44,5 +44,6 @@ def hold_out(pairs: TracePairs, corpus: Corpus) -> tuple[TracePairs, TracePairs]
     return pairs[count:], pairs[:count]
 
 
-def _length(trace: EncodedTrace) -> int:
+def length(trace: EncodedTrace) -> int:
+    """Tokens of a trace, prompt included, without any latents."""
     return len(trace.prompt) + sum(map(len, trace.lines))
