@@ -23,6 +23,7 @@ from engine.methods.evaluation import EVAL
 from engine.methods.ntp import NTP
 from engine.methods.ra3.em import RA3
 from engine.methods.rlvr import RLVR
+from engine.methods.same_data import check_same_data
 from engine.model.policy import Policy
 from engine.processes.device import device_words, open_accelerator
 from engine.processes.launch import joined
@@ -33,7 +34,7 @@ from engine.recipe.sections import StageKind
 from engine.runs import checkpoints
 from engine.runs.checkpoints import StateDict
 from engine.runs.control import Control, Stopped
-from engine.runs.corpus import TracePairs, hold_out, read_traces
+from engine.runs.corpus import TracePairs, hold_out, length, read_traces
 from engine.runs.display import Display
 from engine.runs.estimate import needs
 from engine.runs.places import Place, newest
@@ -235,7 +236,17 @@ class _Engine:
         pairs, notes = read_traces(policy, self._recipe)
         for note in notes:
             self._writer.event("corpus", note)
-        return hold_out(pairs, self._recipe.corpus)
+        traces, held_out = hold_out(pairs, self._recipe.corpus)
+        sizes = [length(encoded) for _, encoded in traces]
+        self._writer.event("corpus", check_same_data(self._arms_on_this_corpus(), sizes))
+        return traces, held_out
+
+    def _arms_on_this_corpus(self) -> dict[str, Recipe]:
+        """The recipes of this launch, by arm, that train on the corpus of this run."""
+        with closing(Reader(self._folder.parent)) as reader:
+            configs = [reader.run(row["id"])["config"] for row in reader.runs(self._row["group"])]
+        recipes = [Recipe.model_validate_json(config) for config in configs]
+        return {arm: recipe for recipe in recipes for arm in recipe.arms if recipe.corpus == self._recipe.corpus}
 
     def _run_stage(self, context: Context, state: StateDict | None) -> None:
         kind = self._stages[context.position]
