@@ -20,6 +20,9 @@ from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import TrainingState
 
+ORDER = "imitation"
+"""Label of the seed of the order that all stages of all arms share."""
+
 
 def plan_batches(
     sizes: Sequence[int], step_tokens: int, budget: float, seed: int, begin: int = 0, most: int | None = None
@@ -59,7 +62,7 @@ def corpus_batches(
 ) -> Iterator[list[int]]:
     """`plan_batches` over the run's traces, each counted without comments, in the order that all arms share."""
     sizes = [length(encoded) for _, encoded in context.traces]
-    return plan_batches(sizes, settings.step_tokens, budget, context.seeds.common("imitation"), begin, most)
+    return plan_batches(sizes, settings.step_tokens, budget, context.seeds.common(ORDER), begin, most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from engine.errors import UsageFault
-from engine.methods.imitation import plan_batches
+from engine.methods.imitation import ORDER, plan_batches
 from engine.recipe.recipe import Recipe
+from engine.runs.stages.seeds import Seeds
 
 
 class Share(NamedTuple):
@@ -19,6 +20,8 @@ class Share(NamedTuple):
     """Of the traces, a round."""
     traces: int | None
     """At most so many different ones a round."""
+    seed: int
+    """Of the order in which it walks the corpus."""
 
     def words(self, corpus_tokens: int) -> str:
         """The arithmetic, as a person would check it."""
@@ -46,13 +49,17 @@ def check_same_data(arms: Mapping[str, Recipe], sizes: Sequence[int]) -> str:
 
 def _of_ntp(arm: str, recipe: Recipe) -> Share | None:
     imitates = _trains(arm, recipe) == {"ntp"} and recipe.ntp.by_tokens
-    return Share(arm, 1, recipe.ntp.tokens, None) if imitates else None
+    return Share(arm, 1, recipe.ntp.tokens, None, _order(recipe)) if imitates else None
 
 
 def _of_ra3(arm: str, recipe: Recipe) -> Share | None:
     mstep = recipe.ra3.mstep
     imitates = _trains(arm, recipe) == {"ra3"} and mstep.tokens
-    return Share(arm, recipe.ra3.rounds, mstep.tokens, mstep.traces) if imitates else None
+    return Share(arm, recipe.ra3.rounds, mstep.tokens, mstep.traces, _order(recipe)) if imitates else None
+
+
+def _order(recipe: Recipe) -> int:
+    return Seeds(recipe.seed, 0).common(ORDER)
 
 
 def _trains(arm: str, recipe: Recipe) -> set[str]:
@@ -77,7 +84,7 @@ def _check_traces(share: Share, sizes: Sequence[int]) -> None:
         return
     for round_ in range(share.rounds):
         begin, end = round_ * share.tokens, (round_ + 1) * share.tokens
-        reached = len({index for batch in plan_batches(sizes, 1, end, 0, begin) for index in batch})
+        reached = len({index for batch in plan_batches(sizes, 1, end, share.seed, begin) for index in batch})
         if share.traces < reached:
             raise UsageFault(
                 f"arm {share.arm}: ra3.mstep.traces = {share.traces}, but the {share.tokens} tokens of a round reach "
