@@ -28,7 +28,7 @@ from engine.runs.places import newest
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
-from engine.training.trainer import Trainer, Update
+from engine.training.trainer import Clip, Trainer, Update
 from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import encoded, slow_logits, tiny_policy
 
@@ -293,6 +293,34 @@ def test_every_epoch_of_an_update_is_in_the_records(tmp_path: Path) -> None:
         assert latest["clip_fraction"] == latest["skipped"] == 0
     assert told[3] == (3 * told[1][0], 3 * told[1][1], told[1][2])
     assert told[1][1:] == (2, 2)
+
+
+@pytest.mark.parametrize("mode", ["trajectory", "branch"])
+def test_every_policy_gradient_knows_by_which_distribution_its_tokens_were_drawn(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One epoch, and the old log-probabilities are there, near the trainer's own at the temperature of the samples."""
+    told: list[tuple[str, bool, Clip | None, float, Update]] = []
+    update = Trainer.update
+
+    def watched(trainer: Trainer, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0) -> Update:
+        taken = update(trainer, tries, clip, temperature)
+        known = all(bool(np.isfinite(trie.targets.old).all()) for trie in tries)
+        told.append((tries[0].targets.names[-1], known, clip, temperature, taken))
+        return taken
+
+    monkeypatch.setattr(Trainer, "update", watched)
+    changes = {
+        "[ra3.estep]": f'[ra3.estep]\nmode = "{mode}"',
+        "max_new_tokens = 1\nfilter": "max_new_tokens = 1\ntemperature = 0.7\nfilter",
+    }
+    finished(tmp_path, '"ra3", "rlvr"', **changes)
+    assert {(name, known, temperature) for name, known, _, temperature, _ in told} == {
+        ("comment", True, 1.0),
+        ("code", False, 1.0),
+        ("completion", True, 0.7),
+    }
+    assert {(clip, taken.clip_fraction) for _, _, clip, _, taken in told} == {(None, 0.0)}
 
 
 def test_a_schedule_goes_on_over_all_rounds_of_a_stage(tmp_path: Path) -> None:
