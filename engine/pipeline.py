@@ -23,6 +23,7 @@ from engine.methods.evaluation import EVAL
 from engine.methods.ntp import NTP
 from engine.methods.ra3.em import RA3
 from engine.methods.rlvr import RLVR
+from engine.methods.same_data import check_same_data
 from engine.model.policy import Policy
 from engine.processes.device import check_device, device_words, open_accelerator, precision_words, resolved
 from engine.processes.launch import joined
@@ -34,7 +35,7 @@ from engine.runs import checkpoints, inputs
 from engine.runs.checkpoints import StateDict
 from engine.runs.checks import check_needs, check_processes
 from engine.runs.control import Control, Stopped
-from engine.runs.corpus import TracePairs, load_traces
+from engine.runs.corpus import TracePairs, length, load_traces
 from engine.runs.display import Display
 from engine.runs.estimate import needs
 from engine.runs.places import Checkpoint, Place, newest_sound, set_aside
@@ -298,10 +299,19 @@ class _Engine:
         digests = inputs.digests_of_files(recipe, left, suites) | inputs.digest_of_model(recipe)
         if traces:
             digests |= inputs.digest_of_traces(recipe, [trace for trace, _ in (*held_out, *traces)])
+            sizes = [length(encoded) for _, encoded in traces]
+            self._writer.event("corpus", check_same_data(self._arms_on_this_corpus(), sizes))
         if checkpoint is None or recipe.lora.rank:  # else the base is in none of what is left
             digests = {f"model {recipe.model.id}": policy.base_fingerprint()} | digests
         inputs.check_unchanged(self._folder, digests, begun=checkpoint is not None or bool(self._done))
         return suites, traces, held_out
+
+    def _arms_on_this_corpus(self) -> dict[str, Recipe]:
+        """The recipes of this launch, by arm, that train on the corpus of this run."""
+        with closing(Reader(self._folder.parent)) as reader:
+            configs = [reader.run(row["id"])["config"] for row in reader.runs(self._row["group"])]
+        recipes = [Recipe.model_validate_json(config) for config in configs]
+        return {arm: recipe for recipe in recipes for arm in recipe.arms if recipe.corpus == self._recipe.corpus}
 
     def _run_stage(self, context: Context, state: StateDict | None) -> None:
         kind = self._stages[context.position]

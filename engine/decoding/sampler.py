@@ -35,6 +35,8 @@ class Completion:
     """Cut before the stop sequence or the end of the document."""
     logprobs: list[float]
     """One a token, in nats, under the model at temperature 1."""
+    behaviour_logprobs: list[float]
+    """One a token, in nats, under what it was drawn from: the sampling's temperature and nucleus."""
     stop: StopReason
     n_forward: int
     """Forward passes it took part in."""
@@ -93,7 +95,7 @@ def _complete(
 ) -> Row[Completion]:
     """One completion, as a row of the decoder."""
     random = np.random.default_rng(seed)
-    feed, ids, logprobs = list(prompt), list[int](), list[float]()
+    feed, ids, logprobs, behaviour = list(prompt), list[int](), list[float](), list[float]()
     # A stop sequence that the newest token completes began within as many tokens as it has bytes.
     window = max((len(text.encode()) for text in stops), default=0)
     reason = StopReason.LENGTH
@@ -102,6 +104,7 @@ def _complete(
         feed = [drawn.token]
         ids.append(drawn.token)
         logprobs.append(drawn.logprob)
+        behaviour.append(drawn.behaviour_logprob)
         if drawn.token in policy.eos:
             reason = StopReason.EOS
             break
@@ -112,7 +115,7 @@ def _complete(
             reason = StopReason.STOP
             break
     text = led_by + policy.decode(ids[:-1] if reason is StopReason.EOS else ids)
-    return Completion(ids, text[: _first_stop(text, stops)].removeprefix(led_by), logprobs, reason, len(ids))
+    return Completion(ids, text[: _first_stop(text, stops)].removeprefix(led_by), logprobs, behaviour, reason, len(ids))
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:

@@ -20,6 +20,7 @@ from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import Stage, TrainingState
 from engine.suites.problem import Problem
+from engine.training.epochs import mean_loss, train_epochs
 from engine.training.trainer import Clip, Trainer, Update
 
 STD_FLOOR = 1e-6
@@ -73,10 +74,10 @@ def form_group(samples: list[Sample], settings: Rlvr) -> SampleGroup:
     return SampleGroup(samples, counted, group_advantages(rewards, counted, settings.normalise))
 
 
-def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped: bool) -> list[Trie]:
+def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int) -> list[Trie]:
     """One group as few tries of at most ``row_tokens`` nodes: the prompt, a branch a sample, a target a sampled token.
 
-    A target's coefficient is its sample's advantage.
+    A target's coefficient is its sample's advantage, its old log-probability that under which it was drawn.
     """
     problem = group.samples[0].problem
     prompt = encode_prompt(policy, problem.prompt)
@@ -88,7 +89,7 @@ def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int, *, clipped
         if len(tries[-1]) and len(tries[-1]) + len(ids) > row_tokens:
             tries.append(TrieBuilder())
         events, _ = tries[-1].chain(ids, tries[-1].add(prompt)[-1])
-        tries[-1].ask(events, "completion", float(advantage), sample.completion.logprobs if clipped else ())
+        tries[-1].ask(events, "completion", float(advantage), sample.completion.behaviour_logprobs)
     return [trie.build() for trie in tries if trie.n_targets]
 
 
@@ -101,15 +102,15 @@ def run(context: Context, state: TrainingState | None) -> None:
     begin = state.restore(trainer) if state else 0
     context.display.phase("rlvr", context.position, done=begin)
     for number in range(begin + 1, settings.updates + 1):
-        trainer.optimiser = context.recipe.rlvr.optimiser
+        trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
         groups = list(_draw_groups(context, suite.problems, number))
-        update = _improve(context, trainer, groups)
-        metrics = measure(groups) | ({"rlvr/loss": update.loss} if update else {})
+        steps = _improve(context, trainer, groups)
+        metrics = measure(groups) | ({"rlvr/loss": mean_loss(steps)} if steps else {})
 
         def state_now(number: int = number) -> TrainingState:
             return TrainingState(trainer.state_dict(), number)
 
-        context.finish_update(update, metrics, state_now)
+        context.finish_update(steps, metrics, state_now)
         context.display.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
 
 
@@ -117,41 +118,48 @@ RLVR = Stage("rlvr", run, TrainingState.read)
 
 
 def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> Iterator[SampleGroup]:
-    """The groups of update ``number``; one whose rewards are all equal is replaced a few times by another problem's."""
+    """All groups drawn for update ``number``: one whose rewards are all equal is followed by another problem's.
+
+    That is done ``max_resamples`` times at most. What did not teach is drawn all the same, and counts in the records.
+    """
     settings = context.recipe.rlvr
     sampling = Sampling(settings.group_size, settings.max_new_tokens, settings.temperature)
     order = shuffled(len(problems), context.seeds("problems", number))
     wanted = settings.problems_per_update
     for attempt in range(settings.max_resamples + 1):
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
-        last = attempt == settings.max_resamples
         seed = partial(context.seeds, "rlvr", number, attempt)
         completions = draw(context.resources, context.policy, chosen, sampling, seed, context.display.tell)
         for samples in judge(context.resources, context.sandbox, chosen, completions):
             group = form_group(samples, settings)
             advantages = group.advantages.tolist()
             record_samples(context.writer, context.position, samples, "rlvr", context.step + 1, advantages)
-            if group.teaches or last:
-                wanted -= 1
-                yield group
+            wanted -= group.teaches
+            yield group
         if wanted <= 0:
             return
 
 
-def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) -> Update | None:
-    """Take one update's passes over its samples; None where no group has anything to teach."""
+def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) -> list[Update]:
+    """Take one update's steps, a pass over its samples each; none where no group has anything to teach.
+
+    The temperature at which they were drawn is that of the policy which is trained.
+    """
     settings, row_tokens = context.recipe.rlvr, context.memory.compute.row_tokens
-    clip = Clip(settings.clip_low, settings.clip_high) if settings.epochs > 1 else None
-    teaching = [group for group in groups if group.teaches]
-    tries = [t for g in teaching for t in sample_tries(context.policy, g, row_tokens, clipped=clip is not None)]
+    tries = [t for group in groups if group.teaches for t in sample_tries(context.policy, group, row_tokens)]
     if not tries:
-        return None
+        return []
+    clip = Clip(settings.clip_low, settings.clip_high)
     with context.ledger.clock("train"):
-        return [trainer.update(tries, clip) for _ in range(settings.epochs)][-1]
+        return train_epochs(trainer, tries, clip, settings.epochs, settings.temperature)
 
 
 def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
-    """Metrics of one update: over all its samples but those the sandbox failed, and over its groups."""
+    """Metrics of one update: over all samples drawn for it but those the sandbox failed, and over all groups.
+
+    Groups that were replaced count too: a mean over those that teach alone would be high where problems are hard, and
+    low where they are easy.
+    """
     counted = [sample for group in groups for sample in group.samples if not sample.masked]
     samples = [sample for group in groups for sample in group.samples]
     return {

@@ -27,7 +27,10 @@ def target_logprobs(policy: Policy, batch: Batch, hidden: Tensor) -> Tensor:
     """[N] log-probabilities as in `logprobs`, from the hidden states [B, L, D] of the batch's nodes."""
     picked = hidden.flatten(0, 1)[batch.nodes]
     none = torch.zeros(0, device=picked.device)
-    events = torch.cat([none, *(_chunk(policy, picked, batch.tokens, part, run) for part, run in _chunks(batch.runs))])
+    parts = [
+        _chunk(policy, picked[part], batch.tokens[part], run, batch.temperature) for part, run in _chunks(batch.runs)
+    ]
+    events = torch.cat([none, *parts])
     total = torch.zeros(len(batch.labels), device=picked.device).index_add(0, batch.owners, events[batch.uses])
     return torch.where(batch.complement, log1mexp(total), total)
 
@@ -41,17 +44,19 @@ def _chunks(runs: tuple[EventRun, ...]) -> Iterator[tuple[slice, EventRun]]:
         begin = run.stop
 
 
-def _chunk(policy: Policy, picked: Tensor, tokens: Tensor, part: slice, run: EventRun) -> Tensor:
-    given = (policy, picked[part], tokens[part], run)
+def _chunk(policy: Policy, hidden: Tensor, tokens: Tensor, run: EventRun, temperature: float) -> Tensor:
+    given = (policy, hidden, tokens, run, temperature)
     if torch.is_grad_enabled():
         events: Tensor = checkpoint(_event_logprobs, *given, use_reentrant=False, preserve_rng_state=False)
         return events
     return _event_logprobs(*given)
 
 
-def _event_logprobs(policy: Policy, hidden: Tensor, tokens: Tensor, run: EventRun) -> Tensor:
+def _event_logprobs(policy: Policy, hidden: Tensor, tokens: Tensor, run: EventRun, temperature: float) -> Tensor:
     """[C] log-probabilities of events from the hidden states [C, D] before them."""
     logits = policy.logits(hidden)
+    if temperature != 1:
+        logits = logits / temperature
     if run.line_ends:
         chosen = policy.line_ends.logmass_of(logits, -1 - tokens)
     else:

@@ -247,6 +247,8 @@ class Batch:
     """int64 [N] index among the labels of ``label_counts``."""
     label_counts: dict[str, int]
     """Targets of each label, by name."""
+    temperature: float = 1.0
+    """Of the policy whose log-probabilities are asked for: logits are divided by it."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch, of the CPU, on ``device``."""

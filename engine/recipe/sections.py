@@ -121,12 +121,16 @@ class Corpus(Section):
 
 
 class Optimiser(Section):
-    """AdamW, with linear warm-up to a constant rate."""
+    """AdamW, its rate in the same shape over the updates of every stage."""
 
     learning_rate: float = Field(2e-5, gt=0)
-    """Step size after warm-up."""
+    """Step size after warm-up, before it falls."""
     warmup_steps: int = Field(0, ge=0)
-    """Updates over which the rate rises from zero."""
+    """Updates over which the rate rises from zero, once a stage."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the rate goes on: it stays, or falls to zero behind the stage's last update, in equal steps or along half a
+    cosine. Of ``ra3`` all rounds together are the stage; under a budget in seconds or operations the updates to come
+    are estimated from those taken."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay."""
     beta1: float = Field(0.9, ge=0, lt=1)
@@ -141,9 +145,10 @@ class Imitation(Section):
     """Maximum likelihood over a budget of tokens."""
 
     tokens: int = Field(1_000_000, ge=1)
-    """Budget of trained tokens, prompts included; training ends with the update that reaches it."""
+    """Budget of tokens of the traces, prompts included, comments not counted, so that every arm of one budget sees the
+    same traces equally often; training ends with the update that reaches it."""
     step_tokens: int = Field(4096, ge=1)
-    """Trained tokens an update holds, at least."""
+    """Tokens an update holds, at least, counted alike."""
     optimiser: Optimiser = Optimiser()
     """How the model is updated."""
 
@@ -158,14 +163,24 @@ class Ntp(Imitation):
     the machine is, so a resumed run has other bits."""
     as_long_as: str | None = None
     """An arm before this one: the budget is the seconds that its ``ntp`` and ``ra3`` stages took in the same launch."""
+    flops_of: str | None = None
+    """An arm before this one: the budget is the floating-point operations that its ``ntp`` and ``ra3`` stages took in
+    the same launch, sampling and scoring included, measuring left out."""
     comments_path: str | None = None
     """JSONL, one trace a line: ``{"trace": ID, "comments": [TEXT or null, a line each]}`` (``comments = "file"``)."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Ntp:
-        if self.seconds is not None and self.as_long_as is not None:
-            raise ValueError("ntp.seconds and ntp.as_long_as are both a budget in seconds: set one of them")
+        given = [key for key in ("seconds", "as_long_as", "flops_of") if getattr(self, key) is not None]
+        if len(given) > 1:
+            named = " and ".join(f"ntp.{key}" for key in given)
+            raise ValueError(f"{named} are each a budget in place of ntp.tokens: set one of them")
         return self
+
+    @property
+    def by_tokens(self) -> bool:
+        """Is the budget that of tokens?"""
+        return self.seconds is None and self.as_long_as is None and self.flops_of is None
 
 
 class Estep(Section):
@@ -221,9 +236,11 @@ class Mstep(Imitation):
     """Imitating the annotated traces, comments and code alike."""
 
     tokens: int = Field(1_000_000, ge=0)
-    """Budget of trained tokens a round, prompts and comments included; 0: no M-step, q itself is the next policy."""
-    traces: int = Field(64, ge=1)
-    """Traces annotated a round."""
+    """Budget a round, of tokens of the traces, prompts included, comments not counted; 0: no M-step, q itself is the
+    next policy."""
+    traces: int | None = Field(None, ge=1)
+    """At most so many traces are annotated a round; as many as ``tokens`` reaches when absent. Fewer are seen more
+    often than NTP sees them, and are refused beside an NTP arm."""
     select: Literal["sample", "best"] = "best"
     """Draws of q, or the best of G by their bound."""
     samples: int = Field(1, ge=1)

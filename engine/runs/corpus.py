@@ -69,12 +69,13 @@ def hold_out(pairs: TracePairs, corpus: Corpus) -> tuple[TracePairs, TracePairs]
 
 def _too_long(trace: EncodedTrace, policy: Policy, recipe: Recipe) -> str | None:
     """Why a trace is left out; every arm leaves out the same ones, also those that annotate none."""
-    if _length(trace) > recipe.corpus.max_tokens:
+    if length(trace) > recipe.corpus.max_tokens:
         return f"over {recipe.corpus.max_tokens} tokens"
     if policy.max_positions and annotated_length(trace, recipe.ra3.max_latent_tokens) > policy.max_positions:
         return f"over the model's {policy.max_positions} positions once annotated"
     return None
 
 
-def _length(trace: EncodedTrace) -> int:
+def length(trace: EncodedTrace) -> int:
+    """Tokens of a trace, prompt included, without any latents."""
     return len(trace.prompt) + sum(map(len, trace.lines))

@@ -18,6 +18,10 @@ AT_WORK = ("running", "paused")
 ENDED = ("done", "failed", "stopped", "lost")
 
 
+Counts = dict[tuple[int, str], dict[str, tuple[int, int]]]
+"""By an evaluation's position and suite: of each problem, how many samples were judged, and how many of them passed."""
+
+
 class Reader:
     """Reads the store of a home; every method is one short transaction."""
 
@@ -114,10 +118,22 @@ class Reader:
         """pass@k of a run, in order."""
         return self.rows("SELECT * FROM evals WHERE run = ? ORDER BY position, suite, k", [run])
 
+    def eval_counts(self, run: str) -> Counts:
+        """Judged samples of each evaluation of a run, and how many passed, by problem; sandbox errors left out."""
+        query = (
+            "SELECT position, suite, task, count(*) AS n, sum(reward) AS passed FROM samples "
+            "WHERE run = ? AND phase = 'eval' AND reward IS NOT NULL GROUP BY position, suite, task"
+        )
+        counts: Counts = {}
+        for row in self.rows(query, [run]):
+            of_suite = counts.setdefault((row["position"], row["suite"]), {})
+            of_suite[row["task"]] = (row["n"], int(row["passed"]))
+        return counts
+
     def comparison(self, group: str) -> list[dict[str, Any]]:
         """Arms against pass@k: a row for each evaluation of each run of ``group``, with what it had cost by then.
 
-        Keys: run, arm, after (the stages before it), suite, problems, n, pass ({k: {value, low, high}}),
+        Keys: run, arm, position, after (the stages before it), suite, problems, n, pass ({k: {value, low, high}}),
         tokens_trained, tokens_generated, flops, seconds (all without evaluations and measuring), peak_mb.
         """
         table: dict[tuple[str, int, str], dict[str, Any]] = {}
@@ -128,7 +144,7 @@ class Reader:
                 entry = table.setdefault(
                     (run["id"], row["position"], row["suite"]),
                     {"run": run["id"], "arm": run["arm"]}
-                    | {name: row[name] for name in ("after", "suite", "problems", "n", "step")}
+                    | {name: row[name] for name in ("position", "after", "suite", "problems", "n", "step")}
                     | {**_costs(trained), "pass": {}},
                 )
                 entry["pass"][row["k"]] = {name: row[name] for name in ("value", "low", "high")}

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from engine.store.connection import StoreError, connect, database_path, explained
 from engine.store.requests import CHANGES
@@ -28,11 +28,11 @@ INSERT OR REPLACE INTO latest (run, key, step, value, special)
 SELECT run, key, max(step), value, special FROM metrics WHERE run = ? GROUP BY key
 """
 _SPENT_BY = """
-SELECT sum(s.seconds - coalesce(json_extract(s.work, '$.measure'), 0)) AS spent
+SELECT sum(s.seconds - coalesce(json_extract(s.work, '$.measure'), 0)) AS seconds, sum(s.flops) AS flops
 FROM stages s JOIN runs r ON r.id = s.run JOIN runs mine ON mine."group" = r."group"
 WHERE mine.id = ? AND s.kind IN ('ntp', 'ra3') AND s.status = 'done' AND r.arm = ?
 """
-"""Seconds that imitation and EM took an arm (the second parameter) of a run's launch, measuring left out."""
+"""What imitation and EM took an arm (the second parameter) of a run's launch, measuring left out."""
 _INHERITED = {
     "metrics": ("key, step, value, special, at", "step <= :step"),
     "phases": ("first_step, kind, position, round, started", "position <= :position AND first_step <= :step"),
@@ -44,6 +44,14 @@ _INHERITED = {
     "evals": ("position, suite, k, step, after, value, low, high, problems, n, masked", "position <= :position"),
 }
 """Columns that a fork takes over, and of which rows of its parent."""
+
+
+class Spent(NamedTuple):
+    """What an arm's training took, measuring left out."""
+
+    seconds: float
+    flops: float
+    """Floating-point operations."""
 
 
 class Writer:
@@ -162,10 +170,10 @@ class Writer:
         void = "UPDATE controls SET step = NULL WHERE run = ? AND key = ? AND step > ?"
         self._write(lambda: self._db.conn.execute(void, [self.run, key, step]))
 
-    def spent_by(self, arm: str) -> float | None:
-        """Seconds that ``ntp`` and ``ra3`` took an arm of this launch, measuring left out; None without either."""
-        spent: float | None = self._rows(_SPENT_BY, arm)[0]["spent"]
-        return spent
+    def spent_by(self, arm: str) -> Spent | None:
+        """What ``ntp`` and ``ra3`` took an arm of this launch; None without either."""
+        row = self._rows(_SPENT_BY, arm)[0]
+        return None if row["seconds"] is None else Spent(row["seconds"], row["flops"])
 
     def forget_after(self, step: int, position: int) -> None:
         """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""

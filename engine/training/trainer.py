@@ -23,8 +23,12 @@ from engine.model.tries import Batch, Trie, collate
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard, narrower
+from engine.training.schedules import rate_factor
 from engine.training.scoring import micro_batches
 from engine.training.weights import OptimiserState, Replica, Shards
+
+TRUNCATION = 2.0
+"""Importance weights of a first pass are cut here (truncated importance sampling; Yao et al., 2025)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Update:
     mean_logprob: dict[str, float]
     """Mean log-probability of the targets of each label, in nats, before the update."""
     clip_fraction: float
-    """Share of the ratios that were clipped."""
+    """Share of the targets whose ratio was clipped, or whose importance weight was truncated."""
     tokens: int
     """Nodes that went through the model."""
 
@@ -57,27 +61,32 @@ class Update:
         return not math.isfinite(self.grad_norm)
 
 
-def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: Clip) -> tuple[Tensor, Tensor]:
+def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: Clip | None) -> tuple[Tensor, Tensor]:
     """Loss a target, [N], and whether its ratio was clipped, [N] bool.
 
     Without an old log-probability (NaN) it is ``-coefficient * logprob``, whose gradient is that of maximum likelihood
-    or of REINFORCE. With one it is PPO's clipped ratio (Schulman et al., 2017), its upper bound free (DAPO, 2025).
+    or of REINFORCE. With one, and a ``clip``, it is PPO's clipped ratio (Schulman et al., 2017), its upper bound free
+    (DAPO, 2025). Without a ``clip``, in the first pass over what was drawn, its gradient is that of REINFORCE with
+    the ratio as importance weight, truncated at `TRUNCATION`: trainer and sampler differ by the rounding of their
+    kernels, by more in lower precision, and a clipped ratio would drop the tokens on which they differ most.
     """
     on_ratio = ~old_N.isnan()
     ratio = torch.exp(logprobs_N - torch.where(on_ratio, old_N, logprobs_N.detach()))
-    bounded = ratio.clamp(1 - clip.low, 1 + clip.high)
-    gain = torch.minimum(ratio * coefficients_N, bounded * coefficients_N)
-    loss = torch.where(on_ratio, -gain, -coefficients_N * logprobs_N)
-    clipped = on_ratio & (ratio * coefficients_N > bounded * coefficients_N)
-    return loss, clipped
+    if clip is None:
+        weight = ratio.detach().clamp(max=TRUNCATION)
+        gain = weight * coefficients_N * torch.exp(logprobs_N - logprobs_N.detach())
+        clipped = ratio > TRUNCATION
+    else:
+        bounded = ratio.clamp(1 - clip.low, 1 + clip.high)
+        gain = torch.minimum(ratio * coefficients_N, bounded * coefficients_N)
+        clipped = ratio * coefficients_N > bounded * coefficients_N
+    return torch.where(on_ratio, -gain, -coefficients_N * logprobs_N), on_ratio & clipped
 
 
 class TrainerState(TypedDict):
     """What a resumed trainer needs beside the weights."""
 
     adam: OptimiserState
-    updates: int
-    """How many it has taken."""
 
 
 class Trainer:
@@ -92,12 +101,11 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         compute = memory.compute
-        self.optimiser = optimiser
-        """Settings of the coming updates; its rates may be changed between two of them."""
+        self._learning_rate = optimiser.learning_rate
+        self._max_grad_norm = optimiser.max_grad_norm
         self._memory = memory
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
-        self._updates = 0
         accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
@@ -112,8 +120,20 @@ class Trainer:
         )
         self._adam = accelerator.prepare(adam)
 
-    def update(self, tries: Sequence[Trie], clip: Clip | None = None) -> Update:
+    def prepare(self, optimiser: Optimiser, taken: int, planned: float) -> None:
+        """The settings of the coming update, before which ``taken`` of the stage's ``planned`` updates were taken.
+
+        Rates may be changed between two updates: the schedule's shape is a factor on whatever rate holds.
+        """
+        factor = rate_factor(optimiser.schedule, optimiser.warmup_steps, taken, planned)
+        self._learning_rate = optimiser.learning_rate * factor
+        self._max_grad_norm = optimiser.max_grad_norm
+
+    def update(self, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0) -> Update:
         """*Collective.* Take one step on the mean loss over all targets of ``tries``, which all ranks are given.
+
+        ``clip`` bounds the ratio of targets that have an old log-probability, as in `surrogate`. What is trained is
+        the policy at ``temperature``, which is that at which the targets were drawn.
 
         It is taken in smaller batches where memory runs out. A gradient that is not finite leaves weights and optimiser
         as they are, and the result says so.
@@ -122,24 +142,26 @@ class Trainer:
             EnvironmentFault: memory runs out with the smallest batches.
         """
         longest = max(map(len, tries))
-        return self._memory.run(partial(self._update, tries, clip), partial(narrower, least=longest))
+        return self._memory.run(partial(self._update, tries, clip, temperature), partial(narrower, least=longest))
 
-    def _update(self, tries: Sequence[Trie], clip: Clip | None, compute: Compute) -> Update:
-        rate = self._set_learning_rate()
+    def _update(self, tries: Sequence[Trie], clip: Clip | None, temperature: float, compute: Compute) -> Update:
+        for group in self._adam.param_groups:
+            group["lr"] = self._learning_rate
         self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
         total = sum(len(trie.targets) for trie in tries)
         batches = [[[tries[i] for i in row] for row in rows] for rows in micro_batches(tries, compute)]
         self._weights.take()
         recompute = compute.gradient_checkpointing
         with training(self._weights.model, recompute=recompute, compiled=self._compiled):
-            mine = [self._backward(collate(rows), 1 / total, clip) for rows in self._ranks.share(batches)]
+            backward = partial(self._backward, clip=clip, temperature=temperature)
+            mine = [backward(collate(rows), 1 / total) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
-                self._backward(collate(batches[0]), 0.0, clip)
+                backward(collate(batches[0]), 0.0)
         means = Means.of(self._ranks.gather(_on_cpu(mine)))
         return Update(
             loss=means.loss,
             grad_norm=self._step(),
-            learning_rate=rate,
+            learning_rate=self._learning_rate,
             mean_logprob=means.logprob,
             clip_fraction=means.clipped,
             tokens=sum(map(len, tries)),
@@ -147,29 +169,20 @@ class Trainer:
 
     def state_dict(self) -> TrainerState:
         """*Collective.* It counts on the first rank alone."""
-        return {"adam": self._weights.whole(self._adam.state_dict()), "updates": self._updates}
+        return {"adam": self._weights.whole(self._adam.state_dict())}
 
     def load_state_dict(self, state: TrainerState) -> None:
         """Go on from ``state_dict``."""
         self._adam.load_state_dict(self._weights.part(state["adam"]))
-        self._updates = state["updates"]
 
-    def _backward(self, batch: Batch, weight: float, clip: Clip | None) -> Sums:
+    def _backward(self, batch: Batch, weight: float, clip: Clip | None, temperature: float) -> Sums:
         """Add the gradient of one micro-batch, ``weight`` times the sum of its targets' losses."""
-        batch = batch.to(self._accelerator.device)
+        batch = replace(batch.to(self._accelerator.device), temperature=temperature)
         with self._accelerator.autocast():
             logprobs_N = self._weights.logprobs(batch)
-        bounds = clip or Clip(math.inf, math.inf)
-        loss_N, clipped_N = surrogate(logprobs_N, batch.old, batch.coefficients, bounds)
+        loss_N, clipped_N = surrogate(logprobs_N, batch.old, batch.coefficients, clip)
         self._accelerator.backward(loss_N.sum() * (weight * self._weights.scale))
         return Sums.of(batch, logprobs_N.detach(), loss_N.detach(), clipped_N)
-
-    def _set_learning_rate(self) -> float:
-        warmup = self.optimiser.warmup_steps
-        rate = self.optimiser.learning_rate * min(1.0, (self._updates + 1) / (warmup + 1))
-        for group in self._adam.param_groups:
-            group["lr"] = rate
-        return rate
 
     def _step(self) -> float:
         """Apply the gradient of all ranks where it is finite; returns its norm before clipping."""
@@ -180,11 +193,10 @@ class Trainer:
             self._adam.step()
             self._weights.give()
         self._adam.zero_grad(set_to_none=True)
-        self._updates += 1
         return norm if finite or not math.isfinite(norm) else math.nan
 
     def _clipped_norm(self) -> float:
-        norm = self._accelerator.clip_grad_norm_(self._weights.parameters, self.optimiser.max_grad_norm)
+        norm = self._accelerator.clip_grad_norm_(self._weights.parameters, self._max_grad_norm)
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ra3tui.cli.options import age, count, duration
+from ra3tui.widgets.figures import points_gained
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _STAGE_KEYS = ("kind", "status", "seconds", "tokens_trained", "tokens_generated", "flops", "peak_mb", "work")
 _EVAL_KEYS = ("after", "suite", "k", "value", "low", "high", "problems", "n", "masked", "step")
-_BASE = "base"  # what an evaluation comes after where no training did
 _LAST_WARNINGS, _LAST_EVENTS = 20, 5
 _WORTH_SHOWING = """
 SELECT * FROM (SELECT * FROM events WHERE run = ? AND level <> 'info' ORDER BY id DESC LIMIT ?)
@@ -59,25 +59,12 @@ def _run_report(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:
 
 
 def compared(reader: Reader, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`Reader.comparison` of ``runs``, untrained models first, with ``delta`` against them in each pass@k.
+    """The evaluations of ``runs`` with their gains on the untrained model's, those of untrained models first."""
+    from engine.suites.comparison import compared, is_base
 
-    The base of a suite is the first evaluation in the group that no training came before.
-    """
-    rows = reader.comparison(runs[0]["group"])
-    bases: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if _is_base(row):
-            bases.setdefault(row["suite"], row)
-    for row in rows:
-        for k, cell in row["pass"].items():
-            base = bases.get(row["suite"], {"pass": {}})["pass"].get(k)
-            cell["delta"] = None if base is None or _is_base(row) else cell["value"] - base["value"]
     wanted = {run["id"] for run in runs}
-    return sorted((row for row in rows if row["run"] in wanted or _is_base(row)), key=lambda row: not _is_base(row))
-
-
-def _is_base(row: dict[str, Any]) -> bool:
-    return bool(row["after"] == _BASE)
+    rows = [row for row in compared(reader, runs[0]["group"]) if row["run"] in wanted or is_base(row)]
+    return sorted(rows, key=lambda row: not is_base(row))
 
 
 def print_report(console: Console, reader: Reader, runs: list[dict[str, Any]]) -> None:
@@ -142,11 +129,11 @@ def _pass_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _pass_cells(cell: dict[str, Any] | None) -> tuple[str, str]:
-    """pass@k in percent with its interval, and what it gained on the base in points."""
+    """pass@k in percent with its interval, and what it gained on the base in points, with its paired interval."""
     if cell is None:
         return "-", "-"
     value = f"{100 * cell['value']:.1f} [{100 * cell['low']:.0f}-{100 * cell['high']:.0f}]"
-    return value, "" if cell["delta"] is None else f"{100 * cell['delta']:+.1f}"
+    return value, points_gained(cell)
 
 
 def print_details(console: Console, reader: Reader, run: dict[str, Any]) -> None:

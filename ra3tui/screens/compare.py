@@ -35,7 +35,9 @@ class CompareScreen(PollingScreen[list[Row]]):
 # Compare
 pass@k of every evaluation with its interval over problems, in per cent and
 on a scale from 0 to 1, and what the arm had cost by
-then (evaluations left out). Intervals that overlap widely are no difference.
+then (evaluations left out). Δ is what it gained on the untrained model, in
+points, with an interval over the problems both were asked: where that holds 0,
+the two are not told apart.
 """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", "Back")]
 
@@ -54,7 +56,9 @@ then (evaluations left out). Intervals that overlap widely are no difference.
 
     def read(self, reader: Reader) -> list[Row]:
         """All evaluations of the launch."""
-        return [printable_row(row) for row in reader.comparison(self._launch)]
+        from engine.suites.comparison import compared  # noqa: PLC0415 - loads numpy, not before it is wanted
+
+        return [printable_row(row) for row in compared(reader, self._launch)]
 
     def show(self, news: list[Row]) -> bool:
         """Paint them."""
@@ -97,7 +101,8 @@ def _columns(rows: list[Row], ks: list[int], room: int, *, several: bool) -> dic
     labels = ("arm", "after", "suite") if several else ("arm", "after")
     widths = {label: min(WIDEST_WORD, max([len(label), *(len(row[label]) for row in rows)])) for label in labels}
     for k in ks:
-        widths |= {f"pass@{k}": 6, f"range@{k}": 7}
+        gains = [figures.points_gained(row["pass"][k]) for row in rows if k in row["pass"]]
+        widths |= {f"pass@{k}": 6, f"range@{k}": 7, f"Δ@{k}": max(4, *map(len, gains))}
     widths |= COSTS
     left = (room - 2 - sum(widths.values()) - 2 * len(widths)) // max(1, len(ks)) - 2
     drawn = {f"0{f'@{k}':^{min(left, WIDEST) - 2}}1": min(left, WIDEST) for k in ks} if left >= NARROWEST else {}
@@ -116,6 +121,7 @@ def _cells(row: Row, widths: dict[str, int]) -> Cells:
     for k, estimate in row["pass"].items():
         cells[f"pass@{k}"] = Text(figures.share(estimate["value"]), justify="right", style="bold")
         cells[f"range@{k}"] = Text(f"{100 * estimate['low']:.0f} - {100 * estimate['high']:.0f}", justify="right")
+        cells[f"Δ@{k}"] = Text(figures.points_gained(estimate), justify="right")
         for label, width in widths.items():
             if f"@{k} " in label:
                 cells[label] = Text(interval(estimate["value"], estimate["low"], estimate["high"], width))

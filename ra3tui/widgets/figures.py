@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 EMPTY = "-"
 
@@ -68,6 +70,16 @@ def share(value: float | None) -> str:
 def signed(value: float | None, digits: int = 2) -> str:
     """``+0.31``: a gain or an advantage; what rounds to zero is ``+0.00``."""
     return EMPTY if value is None else f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def points_gained(cell: Mapping[str, Any]) -> str:
+    """``+3.1 [-2..+8]``: of a pass@k, what it gained on the untrained model's, and the paired interval if known."""
+    if cell["delta"] is None:
+        return ""
+    gain = signed(100 * cell["delta"], 1)
+    if cell["delta_low"] is None:
+        return gain
+    return f"{gain} [{signed(100 * cell['delta_low'], 0)}..{signed(100 * cell['delta_high'], 0)}]"
 
 
 def bar(fraction: float | None, width: int) -> str:

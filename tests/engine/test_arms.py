@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from engine.methods.ra3.scoring import bare_logprobs
 from engine.model.encoding import EncodedTrace
 from engine.model.events import AnnotatedEvents, LineEvents
 from engine.model.policy import Support, load_policy
-from engine.model.tries import NEW_LINE, Events, TrieBuilder, collate
+from engine.model.tries import NEW_LINE, Events, Trie, TrieBuilder, collate
 from engine.pipeline import execute
 from engine.recipe.files import load_recipe, shipped
 from engine.recipe.keys import RecipeError
@@ -27,6 +29,7 @@ from engine.runs.places import newest
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
+from engine.training.trainer import Clip, Trainer, Update
 from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import encoded, slow_line, tiny_policy
 
@@ -134,7 +137,7 @@ def test_brite_has_one_latent_before_a_program_that_is_one_action(tmp_path: Path
     assert "mstep/loss_gate" in reader.latest(run)
 
 
-def test_rlp_thinks_before_every_line_and_hands_on_q_itself(tmp_path: Path) -> None:
+def test_rlp_by_the_line_thinks_before_every_line_and_hands_on_q_itself(tmp_path: Path) -> None:
     reader, run = finished(
         tmp_path,
         '"ra3"',
@@ -207,6 +210,131 @@ def test_the_seconds_of_an_arm_that_has_not_trained_are_no_budget(tmp_path: Path
         execute(tmp_path / "home", runs, Silent())
     with pytest.raises(ValueError, match="set one of them"):
         Ntp(seconds=1.0, as_long_as="nobody")
+    with pytest.raises(ValueError, match=r"ntp\.as_long_as and ntp\.flops_of are each a budget"):
+        Ntp(as_long_as="nobody", flops_of="nobody")
+
+
+TWO_ARMS = """
+[arms.first]
+stages = ["ra3"]
+[arms.second]
+stages = ["ntp"]
+"""
+ONE_ARM = '[arms.all]\nstages = ["ntp", "ra3", "eval", "rlvr", "eval"]'
+
+
+def two_arms(folder: Path, more: str = "", **changes: str) -> tuple[Reader, str, str]:
+    """The store of an arm ``ra3`` and one ``ntp`` that have trained, and their runs."""
+    recipe = small_recipe(folder, **{ONE_ARM: TWO_ARMS + more, **changes})
+    first, second = (run.id for run in plan(recipe, folder / "home").runs)
+    outcomes = execute(folder / "home", [first, second], Silent())
+    assert [(outcome.status, outcome.error) for outcome in outcomes] == [("done", None)] * 2
+    return Reader(folder / "home"), first, second
+
+
+def test_an_arm_trains_for_as_many_operations_as_another_took(tmp_path: Path) -> None:
+    reader, first, second = two_arms(tmp_path, 'set = {"ntp.flops_of" = "first"}')
+    ((model,), (copy,)) = reader.stages(first), reader.stages(second)
+    budget = reader.latest(second)["ntp/budget_flops"]
+    assert budget == model["flops"] > 0
+    spent = [flops for _, flops in reader.series(second, "cost/flops")]
+    assert spent[-1] == copy["flops"] >= budget
+    assert spent[-2] < budget
+
+
+def test_ntp_and_the_m_step_train_on_the_same_traces_equally_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the code that went through the trainer: an M-step's is a trace's with comments in between."""
+    seen: list[list[int]] = []
+    update = Trainer.update
+
+    def watched(trainer: Trainer, tries: Sequence[Trie], *rest: Any) -> Update:
+        names = tries[0].targets.names
+        if "code" in names:
+            code = [trie.targets.labels == trie.targets.names.index("code") for trie in tries]
+            seen.append([int(trie.targets.tokens[mine].sum()) for trie, mine in zip(tries, code, strict=True)])
+        return update(trainer, tries, *rest)
+
+    monkeypatch.setattr(Trainer, "update", watched)
+    changes = {"[ra3]": "[ra3]\nrounds = 2", "traces = 2\ntokens = 300": "tokens = 300"}
+    reader, first, second = two_arms(tmp_path, **changes)
+    updates = len(reader.series(first, "loss"))
+    ours, theirs = ([trace for batch in part for trace in batch] for part in (seen[:updates], seen[updates:]))
+    assert ours == theirs
+    assert len(ours) > 3  # more than one epoch
+    told = [event["message"] for event in reader.events(second) if "to train on" in event["message"]]
+    assert "first 2 x 300 tokens" in told[0]
+    assert "second 600 tokens" in told[0]
+
+
+def test_arms_that_would_not_see_the_same_data_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, **{ONE_ARM: TWO_ARMS, "traces = 2\ntokens = 300": "tokens = 300"})
+    runs = [run.id for run in plan(recipe, tmp_path / "home").runs]
+    with pytest.raises(UsageFault, match=r"second 600 tokens, .* epochs; first 300 tokens.*set ntp\.tokens = 300"):
+        execute(tmp_path / "home", runs, Silent())
+    assert [Reader(tmp_path / "home").run(run)["step"] for run in runs] == [0, 0]
+
+
+def test_every_epoch_of_an_update_is_in_the_records(tmp_path: Path) -> None:
+    told = {}
+    for epochs in (1, 3):
+        (tmp_path / str(epochs)).mkdir()
+        changes = {
+            "[ra3.estep]": f"[ra3.estep]\nepochs = {epochs}",
+            "[ra3.mstep]\ntraces = 2\ntokens = 300": "[ra3.mstep]\ntokens = 0",
+            "explore = 0.5\noptimiser.learning_rate = 1e-3": "explore = 0.5\noptimiser.learning_rate = 1e-30",
+        }
+        reader, run = finished(tmp_path / str(epochs), '"ra3"', **changes)
+        (stage,) = reader.stages(run)
+        latest = reader.latest(run)
+        told[epochs] = (stage["tokens_trained"], latest["cost/optimiser_steps"], reader.run(run)["step"])
+        assert latest["clip_fraction"] == latest["skipped"] == 0
+    assert told[3] == (3 * told[1][0], 3 * told[1][1], told[1][2])
+    assert told[1][1:] == (2, 2)
+
+
+@pytest.mark.parametrize("mode", ["trajectory", "branch"])
+def test_every_policy_gradient_knows_by_which_distribution_its_tokens_were_drawn(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One epoch, and the old log-probabilities are there, near the trainer's own at the temperature of the samples."""
+    told: list[tuple[str, bool, Clip | None, float, Update]] = []
+    update = Trainer.update
+
+    def watched(trainer: Trainer, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0) -> Update:
+        taken = update(trainer, tries, clip, temperature)
+        known = all(bool(np.isfinite(trie.targets.old).all()) for trie in tries)
+        told.append((tries[0].targets.names[-1], known, clip, temperature, taken))
+        return taken
+
+    monkeypatch.setattr(Trainer, "update", watched)
+    changes = {
+        "[ra3.estep]": f'[ra3.estep]\nmode = "{mode}"',
+        "max_new_tokens = 1\nfilter": "max_new_tokens = 1\ntemperature = 0.7\nfilter",
+    }
+    finished(tmp_path, '"ra3", "rlvr"', **changes)
+    assert {(name, known, temperature) for name, known, _, temperature, _ in told} == {
+        ("comment", True, 1.0),
+        ("code", False, 1.0),
+        ("completion", True, 0.7),
+    }
+    assert {(clip, taken.clip_fraction) for _, _, clip, _, taken in told} == {(None, 0.0)}
+
+
+def test_a_schedule_goes_on_over_all_rounds_of_a_stage(tmp_path: Path) -> None:
+    linear = "optimiser.learning_rate = 1e-3\noptimiser.schedule = 'linear'"
+    changes = {"[ra3]": "[ra3]\nrounds = 2", "optimiser.learning_rate = 1e-3": linear}
+    reader, run = finished(tmp_path, '"ra3"', **changes)
+    rates = dict(reader.series(run, "learning_rate"))
+    q = [rates[step] for step, _ in reader.series(run, "estep/loss")]
+    assert q == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    policy = [rates[step] for step, _ in reader.series(run, "loss")]
+    half = policy.index(pytest.approx(5e-4))
+    assert policy == pytest.approx(
+        [1e-3 * (1 - i / (2 * half)) for i in range(half)]
+        + [5e-4 * (1 - i / (len(policy) - half)) for i in range(len(policy) - half)]
+    )
 
 
 TINY = (

@@ -153,6 +153,13 @@ def test_a_gain_that_rounds_to_zero_has_no_minus() -> None:
     assert figures.signed(-0.0001) == "+0.00"
 
 
+def test_points_gained_stand_with_their_paired_interval_where_it_is_known() -> None:
+    cell = {"delta": 0.031, "delta_low": -0.02, "delta_high": 0.0801}
+    assert figures.points_gained(cell) == "+3.1 [-2..+8]"
+    assert figures.points_gained(cell | {"delta_low": None, "delta_high": None}) == "+3.1"
+    assert figures.points_gained({"delta": None}) == ""
+
+
 def test_a_sparkline_runs_from_its_lowest_to_its_highest_block() -> None:
     assert sparkline([1.0, 0.0, 0.5]) == "█▁▅"
     assert sparkline([2.0, 2.0]) == "▄▄"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 
 import numpy as np
 
 from engine.decoding.latents import Rollout
+from engine.methods.imitation import corpus_batches
 from engine.methods.ra3.lexicon import lexicon
 from engine.methods.ra3.measures import measure, record
 from engine.methods.ra3.posterior import effective_share, keep_lines, keep_trace, log_weights, ranked, resampler
@@ -18,14 +19,13 @@ from engine.methods.ra3.states import Chosen
 from engine.model.encoding import comment_text
 from engine.recipe.sections import Compute
 from engine.runs.stages.context import Context
-from engine.runs.stages.seeds import shuffled
 from engine.training.scoring import score_together
 
 
 def choose(context: Context, actors: Actors, round_: int) -> Chosen:
     """Annotate the M-step's traces, and record what was kept."""
     settings = context.recipe.ra3
-    indices = list(islice(shuffled(len(context.traces), context.seeds("annotate", round_)), settings.mstep.traces))
+    indices = list(dict.fromkeys(index for batch in mstep_batches(context, round_) for index in batch))
     context.display.phase("annotate", context.position, round_, title=f"annotate {round_ + 1}/{settings.rounds}")
     chosen: Chosen = []
     groups: list[Group] = []
@@ -44,6 +44,13 @@ def choose(context: Context, actors: Actors, round_: int) -> Chosen:
     metrics = measure(groups, settings, "annotate") | lexicon(groups, context.policy.decode, "annotate")
     context.writer.metrics(metrics | ({"annotate/effective_share": float(np.mean(shares))} if shares else {}))
     return chosen
+
+
+def mstep_batches(context: Context, round_: int) -> Iterator[list[int]]:
+    """The traces of each update of a round's M-step, which goes on in the corpus where the round before it ended."""
+    settings = context.recipe.ra3.mstep
+    begin, end = round_ * settings.tokens, (round_ + 1) * settings.tokens
+    return corpus_batches(context, settings, end, begin, settings.traces)
 
 
 def _drawn(context: Context, actors: Actors, part: list[int], count: int, round_: int, _: list[float]) -> list[Group]:

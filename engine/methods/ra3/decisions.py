@@ -18,21 +18,19 @@ def ask_decision(
 
     Their coefficient is that of the group; a comment's may be so as if the gate had stood open where exploration opened
     it (``ra3.estep.comment_weight``). A gate that was held open was no choice, and has no target. Old log-probabilities
-    are kept for several passes over the same rollouts.
+    are q's when it drew, whose kernels and precision need not be those of the pass that trains.
     """
     rollout = group.rollouts[g]
     gate, coefficient = rollout.gates[t], float(group.coefficients[g, t])
     if gate is None:
         return
-    clipped = ra3.estep.epochs > 1
     if gate.behaviour_logprob < 0:
-        old = decision_logprob(gate) if clipped else math.nan
-        trie.ask_whole(events.gate, "gate", coefficient, old, complement=not gate.think)
+        trie.ask_whole(events.gate, "gate", coefficient, decision_logprob(gate), complement=not gate.think)
         if ra3.bound == "bernoulli":
             trie.ask_whole(events.gate, "gate", -float(group.weights.before[g, t]) * kl_slope(gate, ra3.alpha))
     if ra3.estep.comment_weight == "open":
         coefficient /= importance(gate)
-    trie.ask(events.comment, "comment", coefficient, rollout.comment_logprobs[t] if clipped else ())
+    trie.ask(events.comment, "comment", coefficient, rollout.comment_logprobs[t])
 
 
 def kl_slope(gate: Gate, alpha: float) -> float:

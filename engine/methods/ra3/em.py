@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import cycle
+
 from engine.methods.heldout import measure_held_out
-from engine.methods.imitation import train
-from engine.methods.ra3.annotation import choose
+from engine.methods.imitation import Material, train
+from engine.methods.ra3.annotation import choose, mstep_batches
 from engine.methods.ra3.estep import expectation
 from engine.methods.ra3.heldout import measure_latents
 from engine.methods.ra3.rollouts import Actors
@@ -59,8 +63,18 @@ def maximisation(context: Context, round_: int, chosen: Chosen, state: TrainingS
     title = f"M-step {round_ + 1}/{context.recipe.ra3.rounds}"
     context.display.phase("mstep", context.position, round_, title=title, done=state.update if state else 0)
     tries = [annotated_trie(context.traces[index][1], comments) for index, comments in chosen]
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, (index, _) in enumerate(chosen):
+        places[index].append(place)
+
+    def batches() -> Iterator[list[int]]:
+        """The traces in the order of the corpus, the annotations of each in turn."""
+        turns = {index: cycle(of_trace) for index, of_trace in places.items()}
+        for batch in mstep_batches(context, round_):
+            yield [next(turns[index]) for index in batch]
 
     def stage_state(training: TrainingState) -> MstepState:
         return MstepState(round_, training, chosen)
 
-    train(context, tries, lambda: context.recipe.ra3.mstep, "mstep", state, stage_state)
+    material = Material(tries, batches, round_, context.recipe.ra3.rounds)
+    train(context, material, lambda: context.recipe.ra3.mstep, "mstep", state, stage_state)

@@ -20,6 +20,7 @@ from engine.model.policy import Policy
 from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import TrainingState
+from engine.training.epochs import mean_loss, train_epochs
 from engine.training.trainer import Clip, Trainer, Update
 
 
@@ -37,9 +38,10 @@ def expectation(context: Context, round_: int, state: EstepState | None) -> Acto
     for number in range(begin + 1, settings.updates + 1):
         batch = indices[(number - 1) * settings.traces : number * settings.traces]
         explore = settings.explore * settings.explore_decay ** (number - 1)
-        trainer.optimiser = context.recipe.ra3.estep.optimiser
+        taken, planned = round_ * settings.updates + number - 1, context.recipe.ra3.rounds * settings.updates
+        trainer.prepare(context.recipe.ra3.estep.optimiser, taken, planned)
         groups = _rolled_out(context, actors, batch, explore, ("estep", round_, number))
-        update = _improve(context, trainer, groups)
+        steps = _improve(context, trainer, groups)
         if settings.scorer != "frozen":
             follow(actors.reference, actors.q, settings.ema_decay)
         record(context.writer, groups, context.recipe.ra3, partial(comment_text, context.policy), round_, "estep")
@@ -50,9 +52,9 @@ def expectation(context: Context, round_: int, state: EstepState | None) -> Acto
             return EstepState(round_, training, actors.q.state_dict(), mean)
 
         metrics = measure(groups, context.recipe.ra3, "estep") | lexicon(groups, actors.q.decode, "estep")
-        metrics |= {"estep/explore": explore, "estep/loss": update.loss}
+        metrics |= {"estep/explore": explore, "estep/loss": mean_loss(steps)}
         alarm = _tell_collapse(context, collapse(metrics, "estep"), alarm)
-        context.finish_update(update, metrics, state_now)
+        context.finish_update(steps, metrics, state_now)
         context.display.tell(number, settings.updates, "updates", f"reward {metrics['estep/reward']:.3f}")
     return actors
 
@@ -89,14 +91,13 @@ def follow(mean: Policy, policy: Policy, decay: float) -> None:
         kept.lerp_(new, 1 - decay)
 
 
-def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> Update:
-    """Take one update's passes over its rollouts; returns the last."""
+def _improve(context: Context, trainer: Trainer, groups: Sequence[Group]) -> list[Update]:
+    """Take one update's steps, a pass over its rollouts each."""
     settings, compute = context.recipe.ra3, context.memory.compute
-    clip = Clip(settings.estep.clip, settings.estep.clip) if settings.estep.epochs > 1 else None
     gradient = branch_gradient if settings.estep.mode == "branch" else policy_gradient
     tries = [trie for group in groups for trie in gradient(group, settings, compute)]
     with context.ledger.clock("train"):
-        return [trainer.update(tries, clip) for _ in range(settings.estep.epochs)][-1]
+        return train_epochs(trainer, tries, Clip(settings.estep.clip, settings.estep.clip), settings.estep.epochs)
 
 
 def _tell_collapse(context: Context, alarm: str | None, before: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from engine.runs.stages.ledger import Ledger
 from engine.runs.stages.seeds import Seeds
 from engine.store.writer import Writer
 from engine.suites.problem import Suite
+from engine.training.epochs import measure_steps
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer, Update
 from sandbox import Sandbox
@@ -112,20 +113,25 @@ class Context:
         self.attend()
         self.recipe = self.control.settle(self.recipe, self.step)
 
-    def finish_update(self, update: Update | None, metrics: dict[str, float], state: Callable[[], StageState]) -> None:
+    def finish_update(
+        self, steps: Sequence[Update], metrics: dict[str, float], state: Callable[[], StageState]
+    ) -> None:
         """*Collective.* Count an update, record its metrics, write a checkpoint when one is due, and stop if asked.
 
-        ``update`` is None where there was nothing to learn from; ``state`` gives the stage's, as it is behind it.
+        ``steps`` are the optimiser steps it took, several where it went over its rollouts more than once; none where
+        there was nothing to learn from. ``state`` gives the stage's, as it is behind it.
 
         Raises:
             Stopped: somebody asked the run to end.
             Diverged: the gradient was not finite several times in a row.
         """
         self.writer.step += 1
-        if update is not None:
-            self.ledger.costs.tokens_trained += update.tokens
-            metrics = {"grad_norm": update.grad_norm, "learning_rate": update.learning_rate} | metrics
-            self.checkpointer.check(update)
+        for step in steps:
+            self.ledger.costs.tokens_trained += step.tokens
+            self.ledger.costs.optimiser_steps += not step.skipped
+            self.checkpointer.check(step)
+        if steps:
+            metrics = measure_steps(steps) | metrics
         self.writer.metrics(metrics | self.ledger.settled().metrics())
         self.ledger.keep()
         self.checkpointer.finished(state)

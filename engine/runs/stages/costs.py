@@ -27,6 +27,8 @@ class Costs:
     """Tokens that went through a forward and a backward pass."""
     tokens_generated: int = 0
     """Tokens that were sampled."""
+    optimiser_steps: int = 0
+    """Steps that changed the weights: each pass over an update's rollouts takes one."""
     flops: int = 0
     """Floating-point operations, by `flops`, of all processes."""
     peak_mb: float = 0.0
@@ -38,7 +40,8 @@ class Costs:
 
     def metrics(self) -> dict[str, float]:
         """By the names they have in the store."""
-        counts = {name: float(getattr(self, name)) for name in ("tokens_trained", "tokens_generated", "flops")}
+        names = ("tokens_trained", "tokens_generated", "optimiser_steps", "flops")
+        counts = {name: float(getattr(self, name)) for name in names}
         work = {f"seconds/{kind}": spent for kind, spent in self.seconds.items()}
         return {f"cost/{name}": value for name, value in counts.items()} | {"memory/peak_mb": self.peak_mb} | work
 

@@ -8,7 +8,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.methods.imitation import plan_batches
+from engine.methods.imitation import estimated_updates, plan_batches
 
 
 @given(
@@ -36,3 +36,41 @@ def test_without_a_budget_the_plan_goes_on_as_it_began() -> None:
     sizes = list(range(1, 30))
     short = list(plan_batches(sizes, 40, 300, 5))
     assert list(islice(plan_batches(sizes, 40, math.inf, 5), len(short) - 1)) == short[:-1]
+
+
+@given(
+    st.lists(st.integers(5, 50), min_size=1, max_size=20),
+    st.integers(1, 200),
+    st.integers(50, 300),
+    st.integers(1, 4),
+    st.integers(0, 9),
+)
+def test_rounds_see_what_one_plan_of_their_whole_budget_sees(
+    sizes: list[int], step_tokens: int, tokens: int, rounds: int, seed: int
+) -> None:
+    """NTP with ``rounds * tokens`` and M-steps of ``tokens`` a round: the same traces, equally often, in one order."""
+    whole = [i for batch in plan_batches(sizes, step_tokens, rounds * tokens, seed) for i in batch]
+    parts = [
+        i
+        for round_ in range(rounds)
+        for batch in plan_batches(sizes, step_tokens, (round_ + 1) * tokens, seed, round_ * tokens)
+        for i in batch
+    ]
+    assert parts == whole
+
+
+def test_a_round_whose_budget_was_overshot_still_takes_an_update() -> None:
+    assert len(list(plan_batches([100, 100], 10, 40, 0, begin=20))) == 1
+
+
+def test_no_more_different_sequences_come_than_allowed_and_they_fill_the_budget() -> None:
+    batches = list(plan_batches([10] * 8, 20, 200, 3, most=3))
+    visits = [index for batch in batches for index in batch]
+    assert len(set(visits)) == 3
+    assert len(visits) == 20
+    assert set(visits) == set(visits[:3])
+
+
+def test_the_updates_to_come_are_estimated_from_those_taken() -> None:
+    assert estimated_updates(5, 0.25) == 20
+    assert estimated_updates(0, 0.0) == estimated_updates(0, 0.1) == math.inf

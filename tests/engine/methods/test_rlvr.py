@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from engine.methods.rlvr import group_advantages
+from engine.decoding.sampler import Completion, StopReason, generate
+from engine.methods import rlvr
+from engine.methods.rlvr import SampleGroup, form_group, group_advantages, measure, sample_tries
+from engine.methods.sampling import Sample
+from engine.recipe.sections import Compute, Rlvr
+from engine.training.scoring import score
+from sandbox import Verdict
+from tests.engine.tiny import tiny_policy
 
 ALL = np.ones(4, dtype=bool)
 
@@ -35,3 +45,81 @@ def test_a_sample_that_does_not_count_is_in_neither_mean_nor_loss() -> None:
 
 def test_one_sample_that_counts_has_nothing_to_be_compared_with() -> None:
     assert not group_advantages(np.array([1.0, 0.0, 0.0, 0.0]), np.array([True, False, False, False]), "group").any()
+
+
+def sample(passed: float, length: int = 1, stop: StopReason = StopReason.EOS, *, masked: bool = False) -> Sample:
+    completion = Completion([5] * length, "", [-1.0] * length, [-0.5] * length, stop, 1)
+    verdict = Verdict.SANDBOX_ERROR if masked else Verdict.PASSED if passed else Verdict.WRONG_ANSWER
+    problem: Any = SimpleNamespace(prompt="x", task_id="t", suite="s")
+    return Sample(problem, 0, completion, SimpleNamespace(verdict=verdict))  # type: ignore[arg-type]
+
+
+def test_records_are_of_every_sample_drawn_whether_its_group_teaches_or_not() -> None:
+    settings = Rlvr(filter_overlong=False)
+    drawn = [[1, 1], [0, 0], [1, 0]]
+    groups = [form_group([sample(x, length=2 + 2 * x) for x in rewards], settings) for rewards in drawn]
+    told = measure(groups)
+    assert told["rlvr/reward"] == 3 / 6
+    assert told["rlvr/solved"] == 2 / 3
+    assert told["rlvr/teaching_groups"] == 1 / 3
+    assert told["rlvr/length"] == 3
+    assert told["rlvr/overlong"] == told["rlvr/masked"] == 0
+
+
+def test_a_sandbox_error_says_nothing_of_the_reward_and_is_told() -> None:
+    groups = [form_group([sample(1), sample(0, masked=True), sample(0, stop=StopReason.LENGTH)], Rlvr())]
+    told = measure(groups)
+    assert (told["rlvr/reward"], told["rlvr/masked"], told["rlvr/overlong"]) == (1 / 2, 1 / 3, 1 / 3)
+
+
+def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max_resamples: int) -> list[SampleGroup]:
+    """The groups of an update whose attempts give these rewards, a list a group."""
+    left = iter(rewards)
+    recorded: list[int] = []
+    settings = Rlvr(problems_per_update=2, group_size=2, max_resamples=max_resamples)
+    context: Any = SimpleNamespace(
+        recipe=SimpleNamespace(rlvr=settings),
+        seeds=lambda *labels: 1,
+        resources=None,
+        policy=None,
+        display=SimpleNamespace(tell=None),
+        sandbox=None,
+        writer=None,
+        position=0,
+        step=0,
+    )
+    monkeypatch.setattr(rlvr, "draw", lambda _, __, chosen, *rest: [None] * len(chosen))
+    monkeypatch.setattr(rlvr, "judge", lambda _, __, chosen, ___: [[sample(x) for x in g] for g in next(left)])
+    monkeypatch.setattr(rlvr, "record_samples", lambda _, __, samples, *rest: recorded.append(len(samples)))
+    problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(5)]
+    groups = list(rlvr._draw_groups(context, problems, 1))
+    assert len(recorded) == len(groups)
+    return groups
+
+
+def test_groups_that_were_replaced_are_among_those_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = draws(monkeypatch, [[[1, 1], [1, 0]], [[0, 0]], [[0, 1]]], max_resamples=5)
+    assert [group.teaches for group in groups] == [False, True, False, True]
+    assert measure(groups)["rlvr/reward"] == 4 / 8
+
+
+def test_replacing_ends_after_max_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = draws(monkeypatch, [[[1, 1], [1, 1]], [[0, 0], [0, 0]], [[1, 0], [1, 0]]], max_resamples=1)
+    assert [group.teaches for group in groups] == [False] * 4
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_a_samples_old_logprob_is_that_under_which_it_was_drawn(temperature: float) -> None:
+    """And the trainer's log-probability at that temperature is the same, so the first pass weighs by 1."""
+    policy, text = tiny_policy(), "def f(a, b):\n    return"
+    ids = [*policy.bos, *policy.encode(text)]
+    (completion,) = generate(policy, [ids], [3], max_new_tokens=6, temperature=temperature)
+    problem: Any = SimpleNamespace(prompt=text)
+    drawn = Sample(problem, 0, completion, SimpleNamespace(verdict=Verdict.PASSED))  # type: ignore[arg-type]
+    group = SampleGroup([drawn], np.array([True]), np.array([0.7]))
+    (trie,) = sample_tries(policy, group, 512)
+    assert trie.targets.coefficients.tolist() == pytest.approx([0.7] * 6)
+    np.testing.assert_allclose(trie.targets.old, completion.behaviour_logprobs, rtol=1e-6)
+    (plain,) = score(policy, [trie], Compute())
+    np.testing.assert_allclose(plain, completion.logprobs, rtol=1e-4)
+    assert np.allclose(plain, trie.targets.old, rtol=1e-4) == (temperature == 1.0)

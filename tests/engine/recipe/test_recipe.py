@@ -285,6 +285,6 @@ def test_every_arm_that_imitates_has_the_same_budget_of_tokens(name: str) -> Non
     for arm in (recipe := load_recipe(name)).arms:
         alone = recipe.for_arm(arm)
         stages = alone.arms[arm].stages
-        budgets |= {alone.ntp.tokens} if "ntp" in stages and alone.ntp.as_long_as is None else set()
+        budgets |= {alone.ntp.tokens} if "ntp" in stages and alone.ntp.by_tokens else set()
         budgets |= {alone.ra3.rounds * alone.ra3.mstep.tokens} if "ra3" in stages and alone.ra3.mstep.tokens else set()
     assert len(budgets) == 1

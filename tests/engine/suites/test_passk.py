@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from engine.suites.passk import estimate, mean_pass_at_k, pass_at_k, reported_ks, wilson
+from engine.suites.passk import estimate, mean_pass_at_k, paired_difference, pass_at_k, reported_ks, wilson
 
 
 def enumerated(n: int, c: int, k: int) -> float:
@@ -87,3 +87,42 @@ def test_the_bootstrap_interval_is_near_the_normal_one_and_fixed_by_its_seed() -
     assert estimated.high == pytest.approx(estimated.value + half, abs=0.01)
     assert estimated == estimate(counts, 1)
     assert estimated != estimate(counts, 1, seed=1)
+
+
+def test_a_gain_is_paired_over_the_problems_that_both_have_samples_enough_for() -> None:
+    ours = {"a": (4, 3), "b": (4, 1), "c": (2, 2), "only ours": (4, 4)}
+    base = {"b": (4, 2), "a": (4, 1), "c": (1, 0), "only theirs": (4, 4)}
+    gain = paired_difference(ours, base, 2)
+    assert gain is not None
+    # pass@2 of a: 1 - 0 against 1 - 3/6; of b: 1 - 3/6 against 1 - 1/6. c has one sample too few of the base.
+    assert gain.value == pytest.approx((3 / 6 + (3 / 6 - 5 / 6)) / 2)
+    assert gain.problems == 2
+    assert (gain.low, gain.high) == (pytest.approx(-1 / 3), pytest.approx(1 / 2))  # two problems: either of them twice
+
+
+def test_a_gain_over_problems_of_which_none_is_shared_is_unknown() -> None:
+    assert paired_difference({"a": (2, 1)}, {"b": (2, 1)}, 1) is None
+    assert paired_difference({"a": (2, 1)}, {"a": (1, 1)}, 2) is None
+
+
+def test_the_paired_interval_is_that_of_the_normal_law_where_problems_are_many() -> None:
+    """Hard and easy problems, one in five gained: the spread between problems cancels, that of the gains is left."""
+    base = {str(i): (10, i % 11) for i in range(440)}
+    ours = {task: (n, min(n, c + (int(task) % 5 == 0))) for task, (n, c) in base.items()}
+    gain = paired_difference(ours, base, 1)
+    assert gain is not None
+    gains = [ours[task][1] / 10 - base[task][1] / 10 for task in base]
+    mean = sum(gains) / len(gains)
+    spread = math.sqrt(sum((g - mean) ** 2 for g in gains) / len(gains) / len(gains))
+    assert gain.value == pytest.approx(mean)
+    assert (gain.low, gain.high) == (
+        pytest.approx(mean - 1.96 * spread, abs=5e-4),
+        pytest.approx(mean + 1.96 * spread, abs=5e-4),
+    )
+    apart = estimate(list(ours.values()), 1)
+    assert gain.high - gain.low < (apart.high - apart.low) / 4
+
+
+def test_the_paired_interval_does_not_follow_from_the_order_of_problems() -> None:
+    ours, base = {str(i): (3, i % 4) for i in range(30)}, {str(i): (3, i % 3) for i in range(30)}
+    assert paired_difference(ours, base, 1) == paired_difference(dict(reversed(ours.items())), base, 1)

@@ -106,3 +106,58 @@ def test_a_trainer_goes_on_from_its_state_with_the_same_bits() -> None:
     again.load_state_dict(state)
     again.update(tries())
     assert resumed.fingerprint() == straight.fingerprint()
+
+
+def first_pass(logprob: float, old: float, coefficient: float) -> tuple[float, float, bool]:
+    """Loss, its slope in the log-probability, and whether the weight was truncated."""
+    x = torch.tensor([logprob], requires_grad=True)
+    loss, clipped = surrogate(x, torch.tensor([old]), torch.tensor([coefficient]), None)
+    loss.backward()
+    assert x.grad is not None
+    return float(loss), float(x.grad), bool(clipped)
+
+
+def test_the_first_pass_is_reinforce_with_the_ratio_as_importance_weight() -> None:
+    assert first_pass(math.log(0.3), math.log(0.2), -1.0) == (pytest.approx(1.5), pytest.approx(1.5), False)
+    assert first_pass(math.log(0.1), math.log(0.2), 0.8) == (pytest.approx(-0.4), pytest.approx(-0.4), False)
+
+
+@pytest.mark.parametrize("coefficient", [1.0, -1.0])
+def test_an_importance_weight_is_truncated_at_two_and_its_token_still_learnt(coefficient: float) -> None:
+    told = first_pass(math.log(0.9), math.log(0.1), coefficient)
+    assert told == (pytest.approx(-2 * coefficient), pytest.approx(-2 * coefficient), True)
+
+
+def test_where_sampler_and_trainer_agree_the_first_pass_is_plain_reinforce() -> None:
+    assert first_pass(-1.5, -1.5, 0.7)[1] == first_pass(-1.5, math.nan, 0.7)[1] == pytest.approx(-0.7)
+
+
+def test_the_rate_of_an_update_is_the_schedules_share_of_what_holds_then() -> None:
+    teacher = trainer(toy_policy(seed=7))
+    rates = []
+    for taken, rate in enumerate([0.1, 0.1, 0.4, 0.4]):
+        teacher.prepare(Optimiser(learning_rate=rate, schedule="linear"), taken, 4)
+        rates.append(teacher.update(tries()).learning_rate)
+    assert rates == pytest.approx([0.1, 0.075, 0.2, 0.1])
+
+
+def test_the_rate_is_the_one_by_which_weights_move() -> None:
+    policy = toy_policy(seed=7)
+    before = [weight.detach().clone() for weight in policy.model.parameters()]
+    teacher = trainer(policy)
+    teacher.prepare(Optimiser(learning_rate=0.1, schedule="linear"), 3, 4)
+    teacher.update(tries())
+    moved = max(float((a - b).detach().abs().max()) for a, b in zip(policy.model.parameters(), before, strict=True))
+    assert moved == pytest.approx(0.025, rel=1e-3)  # Adam's first step is as long as its rate
+
+
+def test_what_is_trained_is_the_policy_at_the_temperature_of_its_samples() -> None:
+    """Two targets by hand: the loss is that of logits over the temperature, and so is every gradient."""
+    cold, scaled = toy_policy(seed=7), toy_policy(seed=7)
+    with torch.no_grad():
+        scaled.model.get_output_embeddings().weight.div_(0.5)
+    teacher = trainer(cold)
+    update = teacher.update(tries(), temperature=0.5)
+    values = [value for trie in score(scaled, tries(), Compute()) for value in trie]
+    assert update.loss == pytest.approx(-sum(values) / len(values), rel=1e-5)
+    assert update.loss != pytest.approx(trainer(toy_policy(seed=7)).update(tries()).loss, rel=1e-3)
