@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
-import importlib
+import importlib.util
 import multiprocessing
 import os
 import py_compile
@@ -31,8 +31,11 @@ COPIED = ("engine", "sandbox", "ra3tui", "tests", "pyproject.toml")
 WARM = (
     "accelerate",
     "hypothesis",
+    "pandas",
     "peft",
+    "pydantic",
     "pytest",
+    "sqlite_utils",
     "torch._dynamo",
     "torch.distributed.fsdp",
     "torch.distributed.tensor",
@@ -99,7 +102,7 @@ def copy_tree(folder: Path) -> Path:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
         else:
             shutil.copy(source, folder / name)
-    compileall.compile_dir(folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     return folder
 
 
@@ -194,7 +197,8 @@ def main() -> int:
         print(f"{len(mutants)} mutants fit")  # noqa: T201
         return 0
     for name in WARM:
-        importlib.import_module(name)
+        if importlib.util.find_spec(name.partition(".")[0]):
+            importlib.import_module(name)
     sys.dont_write_bytecode = True
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         trees = [copy_tree(Path(folder) / str(job)) for job in range(options.jobs) if not (Path(folder) / str(job)).mkdir()]
