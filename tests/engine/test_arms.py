@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from engine.corpora.traces import Line, Trace
 from engine.decoding.latents import Exploration, Gate, Rollout, decide
 from engine.errors import UsageFault
 from engine.methods.ra3.decisions import ask_decision
-from engine.methods.ra3.rewards import leave_one_out, returns
+from engine.methods.ra3.rewards import Group, Weights, leave_one_out, returns
 from engine.methods.ra3.scoring import bare_logprobs
-from engine.model.events import LineEvents
+from engine.model.encoding import EncodedTrace
+from engine.model.events import AnnotatedEvents, LineEvents
 from engine.model.policy import Support, load_policy
 from engine.model.tries import NEW_LINE, Events, TrieBuilder, collate
 from engine.pipeline import execute
@@ -27,7 +28,7 @@ from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
 from tests.engine.small import FUNCTIONS, small_recipe
-from tests.engine.tiny import encoded, slow_logits, tiny_policy
+from tests.engine.tiny import encoded, slow_line, tiny_policy
 
 HELD_OPEN = "explore = 1.0\nexplore_prior = 1.0"
 
@@ -46,9 +47,11 @@ def asked(rollout: Rollout) -> dict[str, int]:
     trie = TrieBuilder()
     nodes = trie.add([1, 5, 7])
     comment = Events(nodes[:2], [5, NEW_LINE], [Support.COMMENT] * 2)
-    ask_decision(
-        trie, LineEvents(Events([0], [1], [Support.NEWLINE]), comment, Events()), rollout, 0, 1.0, clipped=False
-    )
+    zeros, ones = np.zeros((2, 1)), np.ones((2, 1))
+    trace, encoded = Trace("t", "p", (Line("\nx", "", True),)), EncodedTrace([0], [[0]], [[0, 1]])
+    group = Group(trace, encoded, [rollout] * 2, zeros, zeros[0], zeros, zeros, Weights(ones, ones), zeros)
+    events = AnnotatedEvents(Events([0], [1], [Support.NEWLINE]), comment, LineEvents(Events(), Events()))
+    ask_decision(trie, events, group, 0, 0, Ra3())
     return collate([[trie.build()]]).label_counts
 
 
@@ -72,16 +75,12 @@ def test_what_the_no_think_reference_says_of_a_line_cancels_in_the_advantage() -
 
 
 def test_bare_lines_are_scored_as_by_the_models_own_forward_pass(tmp_path: Path) -> None:
-    newline = tiny_policy().supports[Support.NEWLINE]
     recipe = small_recipe(tmp_path)
     rows = bare_logprobs(tiny_policy(), encoded(), recipe.ra3, recipe.compute)
-    for trace, told in zip(encoded(), rows, strict=True):
+    for trace, row in zip(encoded(), rows, strict=True):
         before = list(trace.prompt)
-        for line, logprob in zip(trace.lines, told, strict=True):
-            logits = slow_logits(tiny_policy(), before + line)[len(before) - 1 :]
-            logits[0, ~newline] = -torch.inf
-            of_line = logits.log_softmax(-1)[range(len(line)), line]
-            assert logprob == pytest.approx(float(of_line.mean()), rel=1e-4)
+        for line, prefix, logprob in zip(trace.lines, trace.gates, row, strict=True):
+            assert logprob == pytest.approx(slow_line(tiny_policy(), before, line, prefix) / len(line), rel=1e-4)
             before += line
 
 

@@ -1,5 +1,6 @@
 """The tiny policy and traces that the engine's tests share, and slow versions of what decoding computes."""
 
+import math
 from functools import cache
 
 import torch
@@ -59,6 +60,12 @@ def slow_gate(policy: Policy, before: list[int], prefix: list[int]) -> float:
     first = logits[0, policy.supports[Support.NEWLINE]].logsumexp(0)
     rest = sum(float(logits[i].log_softmax(0)[token]) for i, token in enumerate(prefix) if i > 0)
     return float(logits[0, prefix[0]] - first) + rest
+
+
+def slow_line(policy: Policy, before: list[int], line: list[int], prefix: list[int] | None) -> float:
+    """log P(line | before, a new line starts, and not as a latent does)."""
+    latent = slow_gate(policy, before, prefix) if prefix else -math.inf
+    return slow_gate(policy, before, line) - math.log1p(-math.exp(latent))
 
 
 def slow_comment(policy: Policy, before: list[int], ids: list[int], *, ended: bool) -> list[float]:

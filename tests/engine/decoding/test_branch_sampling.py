@@ -25,11 +25,12 @@ from engine.model.tries import Trie, TrieBuilder, collate
 from engine.pipeline import execute
 from engine.recipe.files import parse_recipe
 from engine.recipe.recipe import Recipe
+from engine.recipe.sections import Ra3
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
 from tests.engine.small import small_recipe
-from tests.engine.tiny import encoded, slow_comment, slow_gate, slow_logits, tiny_policy, traces
+from tests.engine.tiny import encoded, slow_comment, slow_gate, slow_line, slow_logits, tiny_policy, traces
 
 MOST = 5
 
@@ -140,7 +141,7 @@ def test_a_branch_is_worth_the_lines_behind_its_latent_alone(horizon: int | None
         before = state(trace, t) + ([] if comment is None else [*(prefix or []), *comment])
         expected = 0.0 if comment is None else -c
         for k, line in enumerate(trace.lines[t : t + horizon if horizon else None]):
-            expected += gamma**k * slow_gate(policy, before, line) / len(line)
+            expected += gamma**k * slow_line(policy, before, line, trace.gates[t + k]) / len(line)
             before = before + line
         assert worth == pytest.approx(expected, abs=1e-3)
 
@@ -154,7 +155,7 @@ def test_rows_too_short_for_all_branches_change_nothing(tmp_path: Path) -> None:
     np.testing.assert_allclose(narrow.returns, wide.returns, atol=1e-4)
 
 
-def alone(found: Group) -> list[Trie]:
+def alone(found: Group, ra3: Ra3) -> list[Trie]:
     """Each decision on a trace of its own: nothing shared, and nothing else in the row."""
     made = []
     for g, rollout in enumerate(found.rollouts):
@@ -165,7 +166,7 @@ def alone(found: Group) -> list[Trie]:
             trie = TrieBuilder()
             cut = EncodedTrace(found.encoded.prompt, found.encoded.lines[: t + 1], found.encoded.gates[: t + 1])
             events = add_annotated(trie, cut, comments, MOST)[t]
-            ask_decision(trie, events, rollout, t, float(found.advantages[g, t]), clipped=False)
+            ask_decision(trie, events, found, g, t, ra3)
             made.append(trie.build())
     return made
 
@@ -182,9 +183,9 @@ def test_the_gradient_of_the_tree_is_the_sum_of_its_branches_alone(tmp_path: Pat
             (logprobs(policy, batch) * batch.coefficients).sum().backward()
         return [weight.grad for weight in policy.model.parameters()]
 
-    packed = branch_gradient(found, settings.ra3, settings.compute, clipped=False)
+    packed = branch_gradient(found, settings.ra3, settings.compute)
     assert len(packed) == 1
-    apart = alone(found)
+    apart = alone(found, settings.ra3)
     assert sum(map(len, packed)) < 0.3 * sum(map(len, apart))
     for ours, theirs in zip(gradient(packed), gradient(apart), strict=True):
         assert (ours is None) == (theirs is None)
