@@ -201,7 +201,9 @@ def main() -> int:
             importlib.import_module(name)
     sys.dont_write_bytecode = True
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
-        trees = [copy_tree(Path(folder) / str(job)) for job in range(options.jobs) if not (Path(folder) / str(job)).mkdir()]
+        trees = [
+            copy_tree(Path(folder) / str(job)) for job in range(options.jobs) if not (Path(folder) / str(job)).mkdir()
+        ]
         plain = list(dict.fromkeys(Mutant(mutant.file, mutant.tests) for mutant in mutants))
         plain = list({mutant.tests: mutant for mutant in plain}.values())
         seconds: dict[tuple[str, ...], float] = {}

@@ -136,7 +136,14 @@ def learn_latents(mode: str, penalty: float, **estep: object) -> tuple[dict[str,
 
 
 @pytest.mark.parametrize("mode", ["trajectory", "branch"])
-@pytest.mark.parametrize("estep", [{}, {"epochs": 2}, {"comment_weight": "open"}], ids=["plain", "epochs", "open"])
+@pytest.mark.parametrize(
+    "estep",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"epochs": 2}, id="epochs", marks=pytest.mark.slow),
+        pytest.param({"comment_weight": "open"}, id="open", marks=pytest.mark.slow),
+    ],
+)
 def test_a_helpful_latent_becomes_likely_where_it_gains_more_than_it_costs(mode: str, estep: dict[str, object]) -> None:
     before, after = learn_latents(mode, 0.05, **estep)
     assert 0.1 < before["a"] < 0.5
@@ -144,9 +151,8 @@ def test_a_helpful_latent_becomes_likely_where_it_gains_more_than_it_costs(mode:
     assert after["b"] < before["b"]
 
 
-@pytest.mark.parametrize("bound", ["penalty"])
 @pytest.mark.parametrize("mode", ["trajectory", "branch"])
-def test_the_gate_shuts_where_a_latent_costs_more_than_it_gains(mode: str, bound: str) -> None:
+def test_the_gate_shuts_where_a_latent_costs_more_than_it_gains(mode: str) -> None:
     before, after = learn_latents(mode, 3.0)
     assert before["think"] > 0.3
     assert after["think"] < 0.15

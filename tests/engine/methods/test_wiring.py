@@ -94,7 +94,11 @@ def test_rows_too_short_for_a_group_hold_its_samples_one_by_one() -> None:
 
 @pytest.mark.parametrize(("filtered", "counted"), [(True, [True, False, True]), (False, [True, True, True])])
 def test_the_filter_masks_what_the_length_limit_cut_and_nothing_else(filtered: bool, counted: list[bool]) -> None:
-    cut = [FOUR[0], sample([A], Verdict.WRONG_ANSWER, StopReason.LENGTH), sample([B], Verdict.WRONG_ANSWER, StopReason.EOS)]
+    cut = [
+        FOUR[0],
+        sample([A], Verdict.WRONG_ANSWER, StopReason.LENGTH),
+        sample([B], Verdict.WRONG_ANSWER, StopReason.EOS),
+    ]
     assert formed(cut, filter_overlong=filtered).kept.tolist() == counted
 
 
@@ -149,7 +153,9 @@ def test_a_decision_has_the_advantage_of_what_followed_it(mode: str, gamma: floa
     l = group.line_logprobs  # noqa: E741 - as in the formulas
     if mode == "trajectory":
         ahead = 0.0 if horizon == 1 else gamma
-        worth = [[row[0] - c + ahead * (row[1] - c), row[1] - c] for row, c in zip(l.tolist(), (0.25, 0.0), strict=True)]
+        worth = [
+            [row[0] - c + ahead * (row[1] - c), row[1] - c] for row, c in zip(l.tolist(), (0.25, 0.0), strict=True)
+        ]
     else:
         worth = group.returns.tolist()
     edge = [worth[0][t] - worth[1][t] for t in range(2)]
