@@ -16,6 +16,14 @@ tui *args:
 test *args:
     python -m pytest {{args}}
 
+# The tests to run while working: all but the slow ones
+quick *args:
+    python -m pytest -m "not slow" {{args}}
+
+# Deliberate faults in the engine, and whether tests notice
+mutants *args:
+    python tests/mutants/run.py {{args}}
+
 # Style, types, import contracts
 lint:
     python -m ruff check .

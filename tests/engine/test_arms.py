@@ -101,6 +101,7 @@ def test_overrides_of_an_arm_that_do_not_go_together_are_refused_by_name(tmp_pat
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "select"), [("rl", "sample"), ("rl", "best"), ("smc", "sample"), ("smc", "best")])
 def test_several_annotations_of_a_trace_are_imitated(method: str, select: str, tmp_path: Path) -> None:
     reader, run = finished(
@@ -119,6 +120,7 @@ def test_several_annotations_of_a_trace_are_imitated(method: str, select: str, t
         assert bounds[3] >= bounds[4] >= bounds[5]
 
 
+@pytest.mark.slow
 def test_brite_has_one_latent_before_a_program_that_is_one_action(tmp_path: Path) -> None:
     reader, run = finished(
         tmp_path,
@@ -137,6 +139,7 @@ def test_brite_has_one_latent_before_a_program_that_is_one_action(tmp_path: Path
     assert "mstep/loss_gate" in reader.latest(run)
 
 
+@pytest.mark.slow
 def test_rlp_by_the_line_thinks_before_every_line_and_hands_on_q_itself(tmp_path: Path) -> None:
     reader, run = finished(
         tmp_path,
@@ -157,6 +160,7 @@ def test_rlp_by_the_line_thinks_before_every_line_and_hands_on_q_itself(tmp_path
     assert load_policy(str(found[0])).fingerprint() != load_policy("random:tiny").fingerprint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["expert", "file"])
 def test_ntp_with_comments_learns_gate_comment_and_code(kind: str, tmp_path: Path) -> None:
     told = {"trace": "functions.py::total:2", "comments": [" from nothing", None, " one by one", None]}
@@ -169,6 +173,7 @@ def test_ntp_with_comments_learns_gate_comment_and_code(kind: str, tmp_path: Pat
     assert reader.latest(run)["ntp/loss_code"] < dict(reader.series(run, "ntp/loss_code"))[1]
 
 
+@pytest.mark.slow
 def test_measuring_held_out_traces_is_charged_to_no_arm_and_changes_no_weight(tmp_path: Path) -> None:
     found = []
     for rollouts in (0, 5):
@@ -183,6 +188,7 @@ def test_measuring_held_out_traces_is_charged_to_no_arm_and_changes_no_weight(tm
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_an_arm_trains_for_as_many_seconds_as_another_took(tmp_path: Path) -> None:
     arms = """
 [arms.first]
@@ -352,6 +358,7 @@ TINY = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_every_shipped_recipe_is_planned_and_trains_at_tiny_size(name: str, tmp_path: Path) -> None:
     (tmp_path / "functions.py").write_text(FUNCTIONS)

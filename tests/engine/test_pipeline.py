@@ -83,6 +83,7 @@ def test_the_recipe_in_the_runs_folder_is_the_one_that_ran(whole: tuple[Recipe, 
     assert load_recipe(str(home / run / "recipe.toml")) == recipe
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(whole: tuple[Recipe, Path, str], tmp_path: Path) -> None:
     recipe, home, run = whole
     again = start(recipe, tmp_path)
@@ -120,6 +121,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_resumes_to_the_same_bits_and_records(
     moment: str, whole: tuple[Recipe, Path, str], tmp_path: Path

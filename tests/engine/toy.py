@@ -35,3 +35,12 @@ def toy_policy(seed: int, layers: int = 1, words: tuple[str, ...] = WORDS, *, tr
     policy.__dict__["token_texts"] = list(words)
     policy.__dict__["decode"] = lambda ids: "".join(words[token] for token in ids)
     return policy
+
+
+def speaking_policy(seed: int) -> Policy:
+    """One that completes texts: a word a character, no document separator, a newline ends a completion."""
+    policy = toy_policy(seed)
+    policy.__dict__["bos"] = ()
+    policy.__dict__["eos"] = frozenset({NEWLINE})
+    policy.__dict__["encode"] = lambda text: [WORDS.index(word) for word in text]
+    return policy

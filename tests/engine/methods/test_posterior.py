@@ -158,6 +158,7 @@ def test_the_running_mean_follows_weight_by_weight() -> None:
         torch.testing.assert_close(kept.detach(), 0.75 * old + 0.25 * new.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "mode", "select"),
     [("smc", "branch", "sample"), ("smc", "trajectory", "sample"), ("smc", "branch", "best"), ("rl", "branch", "best")],

@@ -29,6 +29,8 @@ from engine.store.reader import Reader
 from engine.store.requests import request
 from tests.engine.small import small_recipe
 
+pytestmark = pytest.mark.slow
+
 Changes = dict[str, object]
 WHOLE: Changes = {"compute.row_tokens": 128, "checkpoints.every": 2}  # several micro-batches an update
 SHARDED: Changes = {**WHOLE, "compute.shard": True}

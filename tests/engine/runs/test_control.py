@@ -153,6 +153,7 @@ RATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", RATES)
 def test_a_learning_rate_changes_within_a_phase_from_the_next_update_on(phase: str, tmp_path: Path) -> None:
     stages = {"ntp": '"ntp"', "rlvr": '"rlvr"'}.get(phase, '"ra3"')
@@ -171,6 +172,7 @@ def test_a_learning_rate_changes_within_a_phase_from_the_next_update_on(phase: s
     assert told == {step: 5e-4 if step > first + 2 else 1e-3 for step in told}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [2, 100])
 def test_a_killed_run_takes_a_changed_knob_from_the_same_step_on(every: int, tmp_path: Path) -> None:
     recipe = small_recipe(tmp_path, **LONGER, **{"every = 1": f"every = {every}"})
@@ -295,6 +297,7 @@ def test_a_checkpoint_before_the_first_update_of_a_stage_is_refused_with_a_warni
     assert found[1].ended
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_goes_on_from_its_last_sound_checkpoint_at_a_lower_rate(tmp_path: Path) -> None:
     stages = {'"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp"', "tokens = 600": "tokens = 2000"}
     run = start(small_recipe(tmp_path, **stages), tmp_path)

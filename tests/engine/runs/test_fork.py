@@ -48,6 +48,7 @@ def forked(home: Path, origin: Origin, *overrides: str) -> str:
     return planned.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "ended"), [("ntp", False), ("ra3", False), ("ra3", True), ("rlvr", False)])
 def test_a_fork_with_nothing_changed_ends_as_its_parent_did(home: Path, parent: str, kind: str, ended: bool) -> None:
     step = step_of(home, parent, kind, ended=ended)
@@ -78,6 +79,7 @@ def test_a_fork_has_its_parents_records_until_it_begins_and_goes_its_own_way_fro
     assert fingerprint(home, run) != fingerprint(home, parent)
 
 
+@pytest.mark.slow
 def test_a_fork_lives_on_without_its_parents_checkpoints(home: Path, parent: str, tmp_path: Path) -> None:
     origin = find_origin(home, parent)
     copied = origin.checkpoint.parent / "900000-rlvr"
