@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from engine.methods.ra3.em import RA3
 from engine.methods.rlvr import RLVR
 from engine.methods.same_data import check_same_data
 from engine.model.policy import Policy
-from engine.processes.device import check_device, device_words, open_accelerator, precision_words, resolved
+from engine.processes.device import device_words, open_accelerator, precision_words, resolved
 from engine.processes.launch import joined
 from engine.processes.ranks import Ranks
 from engine.processes.stopping import StopFlag
@@ -33,13 +33,13 @@ from engine.recipe.recipe import Recipe
 from engine.recipe.sections import StageKind
 from engine.runs import checkpoints, inputs
 from engine.runs.checkpoints import StateDict
-from engine.runs.checks import check_needs, check_processes
 from engine.runs.control import Control, Stopped
 from engine.runs.corpus import TracePairs, length, load_traces
 from engine.runs.display import Display
 from engine.runs.estimate import needs
+from engine.runs.launches import Sandboxes, check_run, processes_of, set_down, standing, writing
 from engine.runs.places import Checkpoint, Place, newest_sound, set_aside
-from engine.runs.planning import RunLock, recipe_of
+from engine.runs.planning import recipe_of
 from engine.runs.positions import check_positions
 from engine.runs.progress import Listener, Silent
 from engine.runs.record import Outcome, RunRecord
@@ -54,7 +54,7 @@ from engine.store.reader import Reader
 from engine.store.writer import Writer
 from engine.suites.problem import Suite
 from engine.training.memory import MemoryGuard
-from sandbox import Sandbox, SandboxUnavailable, open_sandbox
+from sandbox import SandboxUnavailable
 
 _STAGES: dict[StageKind, Stage[Any]] = {"eval": EVAL, "ntp": NTP, "ra3": RA3, "rlvr": RLVR}
 
@@ -70,78 +70,20 @@ def execute(home: Path, runs: Sequence[str], listener: Listener, *, processes: i
         UsageFault, EnvironmentFault, SandboxUnavailable: as their messages say.
     """
     outcomes: list[Outcome] = []
-    with joined(home, runs, lambda: processes or _processes_of(home, runs)) as ranks, ExitStack() as stack:
+    with joined(home, runs, lambda: processes or processes_of(home, runs)) as ranks, ExitStack() as stack:
         flag = stack.enter_context(StopFlag().listening())
-        sandboxes = _Sandboxes(stack)
+        sandboxes = Sandboxes(stack)
         waiting = ranks.from_first(lambda: list(runs))
-        stack.callback(_set_down, home, waiting, ranks)
+        stack.callback(set_down, home, waiting, ranks)
         if ranks.first:
             for run in waiting:
-                _check(home, run, listener, sandboxes, ranks)
+                check_run(home, run, listener, sandboxes, ranks)
         while waiting and not ranks.any(flag.raised):
             run = waiting.pop(0)
             with ExitStack() as held:
-                writer = held.enter_context(_writing(home, run)) if ranks.first else NullWriter(run)
+                writer = held.enter_context(writing(home, run)) if ranks.first else NullWriter(run)
                 outcomes.append(_Engine(home, run, writer, listener, flag, sandboxes, ranks).execute())
     return outcomes
-
-
-def _processes_of(home: Path, runs: Sequence[str]) -> int:
-    """How many processes the recipes of ``runs`` ask for.
-
-    Raises:
-        UsageFault: they do not agree.
-    """
-    with closing(Reader(home)) as reader:
-        return check_processes([recipe_of(reader.run(run)) for run in runs])
-
-
-@contextmanager
-def _writing(home: Path, run: str) -> Iterator[Writer]:
-    with RunLock(home, run), Writer(home, run) as writer:
-        yield writer
-
-
-def _check(home: Path, run: str, listener: Listener, sandboxes: _Sandboxes, ranks: Ranks) -> None:
-    """Ask for all that a run needs before the first of its launch begins; one that cannot have it has failed."""
-    row, done = _standing(home, run)
-    if row["status"] == "done":
-        return
-    recipe = recipe_of(row)
-    ((name, arm),) = recipe.arms.items()
-    left = [stage for position, stage in enumerate(arm.stages) if position not in done]
-    with _writing(home, run) as writer:
-        try:
-            check_needs(recipe, left)
-            check_device(recipe.compute.device)
-            if {"eval", "rlvr"} & set(left):
-                sandboxes.get(recipe)
-        except (UsageFault, EnvironmentFault, SandboxUnavailable) as fault:
-            RunRecord(name, home / run, writer, listener, ranks).cut_short("failed", str(fault))
-            raise
-
-
-def _set_down(home: Path, waiting: Sequence[str], ranks: Ranks) -> None:
-    """Have the store say that nobody works any more on those of a launch that were not begun."""
-    for run in waiting if ranks.first else ():
-        with suppress(EnvironmentFault), _writing(home, run) as writer:
-            if _standing(home, run)[0]["status"] == "queued":
-                writer.event("stopped", "not begun: its launch ended before; go on with `ra3 run --resume`", "warning")
-                writer.update_run(status="stopped")
-
-
-class _Sandboxes:
-    """One sandbox for all runs, opened at its first use."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._open: dict[tuple[str, int | None], Sandbox] = {}
-
-    def get(self, recipe: Recipe) -> Sandbox:
-        key = (recipe.sandbox.backend, recipe.sandbox.workers)
-        if key not in self._open:
-            self._open[key] = self._stack.enter_context(open_sandbox(*key))
-        return self._open[key]
 
 
 class _Engine:
@@ -154,10 +96,10 @@ class _Engine:
         writer: Writer,
         listener: Listener,
         flag: StopFlag,
-        sandboxes: _Sandboxes,
+        sandboxes: Sandboxes,
         ranks: Ranks,
     ) -> None:
-        self._row, self._done = ranks.from_first(lambda: _standing(home, run))
+        self._row, self._done = ranks.from_first(lambda: standing(home, run))
         self._run = run
         self._recipe = recipe_of(self._row)
         self._arm, arm = next(iter(self._recipe.arms.items()))
@@ -337,13 +279,6 @@ class _Engine:
         """*Collective.* Write the stage's row, with what it has used so far."""
         used = context.ledger.settled().columns()
         self._writer.stage(context.position, self._stages[context.position], **used, **columns)
-
-
-def _standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:
-    """A run's row, and the positions of its stages that are done."""
-    with closing(Reader(home)) as reader:
-        done = {stage["position"] for stage in reader.stages(run) if stage["status"] == "done"}
-        return reader.run(run), done
 
 
 def main() -> None:

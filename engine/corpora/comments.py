@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.corpora.sources import Account
+from engine.corpora.account import Account
 from engine.corpora.traces import Annotated, Trace
 from engine.errors import UsageFault
 from engine.recipe.sections import Ntp

@@ -18,12 +18,12 @@ import sysconfig
 import token
 import tokenize
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.corpora.account import Account
 from engine.corpora.traces import Trace, TraceError, as_one_action, parse_trace
 from engine.errors import UsageFault
 from engine.recipe.recipe import Recipe
@@ -33,7 +33,6 @@ from engine.text import BadLine, open_file, read_jsonl, storable, unix_newlines
 CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-_EXAMPLES = 2
 _MOST_BYTES = 4_000_000  # of a source; what is larger was written by a program, and takes gigabytes to parse
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 _LICENCE = re.compile(r"copyright|licen[cs]ed under|all rights reserved|SPDX-", re.IGNORECASE)
@@ -43,28 +42,6 @@ _IGNORED = {token.COMMENT, token.NL, token.NEWLINE, token.INDENT, token.DEDENT, 
 
 class CorpusError(UsageFault):
     """No trace can be had from where a corpus was asked for; the message says what was found and how to mend it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Account:
-    """What was left out while reading, and why."""
-
-    skipped: Counter[str] = field(default_factory=Counter)
-    """How many were left out, by reason."""
-    examples: dict[str, list[str]] = field(default_factory=dict)
-    """The first few of each reason, by name."""
-
-    def skip(self, reason: str, where: str) -> None:
-        """Count one that is left out, and remember the first few."""
-        self.skipped[reason] += 1
-        named = self.examples.setdefault(reason, [])
-        if len(named) < _EXAMPLES:
-            named.append(where)
-
-    def account(self) -> str:
-        """What was left out, in one line: `3 duplicate (a.py:1 f), 1 not UTF-8 (b.py)`."""
-        parts = [f"{n} {reason} ({', '.join(self.examples[reason])})" for reason, n in self.skipped.most_common()]
-        return ", ".join(parts) or "nothing"
 
 
 @dataclass(slots=True)

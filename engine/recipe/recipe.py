@@ -24,9 +24,9 @@ from engine.recipe.sections import (
     Ra3,
     Rlvr,
     SandboxSection,
-    Section,
     StageKind,
 )
+from engine.recipe.values import Section
 
 
 class Arm(Section):

@@ -139,7 +139,7 @@ def end(trial: Trial) -> bool:
 
 
 def try_all(mutants: Sequence[Mutant], trees: Sequence[Path], seconds: dict[tuple[str, ...], float]) -> list[bool]:
-    """Which of ``mutants`` were noticed. The seconds that their tests took are put into ``seconds``, where not there."""
+    """Which of ``mutants`` were noticed. The seconds that their tests took go into ``seconds``, where not there."""
     waiting, free, noticed = deque(mutants), list(trees), dict[Mutant, bool]()
     trials: list[Trial] = []
     while waiting or trials:
