@@ -29,6 +29,9 @@ from engine.training.weights import OptimiserState, Replica, Shards
 
 TRUNCATION = 2.0
 """Importance weights of a first pass are cut here (truncated importance sampling; Yao et al., 2025)."""
+AGREEMENT = 1e-3
+"""Nats by which trainer and sampler may differ and the weight is 1: float32 kernels stay within. Without it their rounding
+is all that is left of gradients which cancel over a group, and Adam would make steps of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: C
     on_ratio = ~old_N.isnan()
     ratio = torch.exp(logprobs_N - torch.where(on_ratio, old_N, logprobs_N.detach()))
     if clip is None:
-        weight = ratio.detach().clamp(max=TRUNCATION)
+        agrees = (logprobs_N.detach() - old_N).abs() < AGREEMENT
+        weight = torch.where(agrees, 1.0, ratio.detach().clamp(max=TRUNCATION))
         gain = weight * coefficients_N * torch.exp(logprobs_N - logprobs_N.detach())
         clipped = ratio > TRUNCATION
     else:

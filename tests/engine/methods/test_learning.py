@@ -238,5 +238,5 @@ def test_samples_that_the_length_limit_cut_teach_nothing_when_filtered() -> None
     group = form_group(samples, rlvr)
     assert any(cut)
     assert group.kept.tolist() == [not c for c in cut]
-    asked = sum(len(trie.targets) for trie in sample_tries(policy, group, 256, clipped=False))
+    asked = sum(len(trie.targets) for trie in sample_tries(policy, group, 256))
     assert asked == sum(len(s.completion.ids) for s, c in zip(samples, cut, strict=True) if not c)

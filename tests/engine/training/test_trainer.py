@@ -130,6 +130,9 @@ def test_an_importance_weight_is_truncated_at_two_and_its_token_still_learnt(coe
 
 def test_where_sampler_and_trainer_agree_the_first_pass_is_plain_reinforce() -> None:
     assert first_pass(-1.5, -1.5, 0.7)[1] == first_pass(-1.5, math.nan, 0.7)[1] == pytest.approx(-0.7)
+    for rounding in (-9e-4, 9e-4):
+        assert first_pass(-1.5, -1.5 + rounding, 0.7)[1] == first_pass(-1.5, math.nan, 0.7)[1]
+    assert first_pass(-1.5, -1.502, 0.7)[1] == pytest.approx(-0.7 * math.exp(0.002), rel=1e-5)
 
 
 def test_the_rate_of_an_update_is_the_schedules_share_of_what_holds_then() -> None:
