@@ -30,8 +30,8 @@ from engine.training.weights import OptimiserState, Replica, Shards
 TRUNCATION = 2.0
 """Importance weights of a first pass are cut here (truncated importance sampling; Yao et al., 2025)."""
 AGREEMENT = 1e-3
-"""Nats by which trainer and sampler may differ and the weight is 1: float32 kernels stay within. Without it their rounding
-is all that is left of gradients which cancel over a group, and Adam would make steps of it."""
+"""Nats by which trainer and sampler may differ and the weight is 1: float32 kernels stay within. Without it their
+rounding is all that is left of gradients which cancel over a group, and Adam would make steps of it."""
 
 
 @dataclass(frozen=True, slots=True)
