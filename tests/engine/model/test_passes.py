@@ -181,10 +181,10 @@ def test_scoring_amid_an_update_changes_neither() -> None:
     trainer = Trainer(watched, Optimiser(), MemoryGuard(compute), Accelerator(cpu=True))
     usual = trainer._backward
 
-    def scores_first(*args: Any) -> Any:
+    def scores_first(*args: Any, **named: Any) -> Any:
         amid.append(scores(watched, tries(), compute))
         passes_of_layer.clear()
-        sums = usual(*args)
+        sums = usual(*args, **named)
         assert len(passes_of_layer) == 2  # still recomputed
         return sums
 
