@@ -443,7 +443,7 @@ def _count_fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 class TestEncodeTrace:
     def test_chunks_by_themselves_are_the_tokens_of_the_text(self, policy: Policy) -> None:
         for trace in traces():
-            assert chunk_mismatches(policy, trace) == 0
+            assert chunk_mismatches(policy, Annotated(trace, (None,) * len(trace.lines)), "implied")[0] == 0
             encoded_trace = encode_trace(policy, trace, "implied")
             ids = [token for chunk in (encoded_trace.prompt, *encoded_trace.lines) for token in chunk]
             assert ids == [*policy.bos, *policy.encode(trace.text)]
@@ -451,7 +451,7 @@ class TestEncodeTrace:
     def test_mismatches_are_counted_where_a_tokenizer_merges_over_a_newline(self) -> None:
         trace = parse_trace("ab\ncd\nef", id="t", prompt_end=1)
         merging = _Characters()  # a, b+newline, c, d+newline, e, f: the b, the d and both newlines differ
-        assert chunk_mismatches(merging, trace) == 4  # type: ignore[arg-type]
+        assert chunk_mismatches(merging, Annotated(trace, (None,) * len(trace.lines)), "implied")[0] == 4  # type: ignore[arg-type]
 
     def test_gates_stand_where_a_latent_may(self, policy: Policy) -> None:
         for trace, encoded_trace in zip(traces(), encoded(), strict=True):

@@ -161,7 +161,7 @@ def test_events_of_different_supports_are_told_apart() -> None:
 
 def test_a_new_line_is_the_mass_of_all_tokens_that_begin_one() -> None:
     policy = toy_policy(seed=1)
-    policy.supports[Support.NEWLINE] = torch.tensor([True, False, True, False])
+    policy.__dict__["token_texts"] = ["\n", "#", "\n ", "b"]
     trie = TrieBuilder()
     last = trie.add([2, 3])[-1]
     for token in (NEW_LINE, 0, 2):

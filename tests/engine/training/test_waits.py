@@ -42,7 +42,7 @@ def tries() -> list[Trie]:
         comments = [[5, 6] if prefix else None for prefix in trace.gates]
         for gate, comment, line in add_annotated(trie, trace, comments, max_latent_tokens=4):
             for events, label in ((comment, "comment"), (line, "line")):
-                trie.ask(events, label)
+                trie.ask(events.tokens, label)
             if gate.nodes:
                 trie.ask_whole(gate, "gate")
         built.append(trie.build())
@@ -94,7 +94,7 @@ def test_the_pieces_of_the_e_step_ask_for_no_value_of_their_own(policy: Policy) 
                 explore=1.0,
                 should_stop=lambda steps=steps: steps.append(1) is not None,
             )
-        assert waits.seen.pop("nonzero") <= 2  # which tokens are newlines, once for all steps
+        assert waits.seen.pop("nonzero", 0) <= 2  # which tokens are newlines, once for all steps
         assert waits.crossings() <= len(steps) * passes
 
 
