@@ -15,6 +15,7 @@ from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, comm
 from engine.decoding.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.decoding.latents import Rollout, annotate
 from engine.decoding.sampler import Completion, StopReason, generate
+from engine.model.boundary import LEADING
 from engine.model.encoding import chunk_mismatches, encode_trace
 from engine.model.policy import Policy, Support
 from tests.engine.devices import DEVICE, row_of
@@ -469,6 +470,7 @@ class _Characters:
 
     def __init__(self) -> None:
         self.token_texts = [chr(i) for i in range(128)] + [chr(i) + "\n" for i in range(128)]
+        self.boundary = LEADING
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = []

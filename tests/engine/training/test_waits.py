@@ -41,8 +41,8 @@ def tries() -> list[Trie]:
         trie = TrieBuilder()
         comments = [[5, 6] if prefix else None for prefix in trace.gates]
         for gate, comment, line in add_annotated(trie, trace, comments, max_latent_tokens=4):
-            for events, label in ((comment, "comment"), (line, "line")):
-                trie.ask(events.tokens, label)
+            for events, label in ((comment, "comment"), (line.tokens, "line")):
+                trie.ask(events, label)
             if gate.nodes:
                 trie.ask_whole(gate, "gate")
         built.append(trie.build())
