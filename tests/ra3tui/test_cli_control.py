@@ -122,6 +122,7 @@ class TestFork:
             }
             place = {"step": step, "position": 0, "kind": "ra3", "ended": ended, "after": "ra3", "costs": costs}
             (folder / "place.json").write_text(json.dumps(place))
+            (folder / "stage.pt").touch()
         return run
 
     def test_a_fork_is_shown_with_its_parent_step_and_what_it_has_cost_so_far(self, home: Path, parent: str) -> None:
@@ -140,6 +141,7 @@ class TestFork:
         result = ra3("run", "--fork", f"{parent}@5", "ra3.penalty=0.4", "--seed", "0", "--dry-run")
         assert result.exit_code == Exit.USAGE  # a seed is no live knob
         result = ra3("run", "--fork", f"{parent}@5", "ra3.penalty=0.4", "--dry-run", "--json")
+        assert result.exit_code == 0, result.stderr
         assert json.loads(result.stdout)["arms"]["ra3"]["ra3"]["penalty"] == 0.4
         assert len(json.loads(ra3("ls", "--json").stdout)["runs"]) == 3
 

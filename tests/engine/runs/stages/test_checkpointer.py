@@ -28,7 +28,7 @@ class Stage:
     def __init__(self, folder: Path, keep: int = 0) -> None:
         self.warnings: list[str] = []
         self.writer = NullWriter("run")
-        policy, ranks = tiny_policy(), Ranks()
+        policy, ranks = tiny_policy().clone(), Ranks()
         ledger = Ledger(policy, self.writer, ranks, Clock())
         self.checkpointer = Checkpointer(
             folder, keep, policy, ledger, self.writer, ranks, lambda _, words: self.warnings.append(words)
