@@ -210,9 +210,11 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.empty(max(0, len(rows) - 1) * 2**50, dtype=torch.uint8)
         return plain_collate(rows)
 
-    def layout(self: kvcache.Layout, spans: Sequence[kvcache.Span], n_rows: int, *more: object) -> None:
+    def layout(
+        self: kvcache.Layout, spans: Sequence[kvcache.Span], ids: Sequence[int], n_rows: int, *more: object
+    ) -> None:
         torch.empty(max(0, n_rows - 2) * 2**50, dtype=torch.uint8)
-        plain_layout(self, spans, n_rows, *more)
+        plain_layout(self, spans, ids, n_rows, *more)
 
     monkeypatch.setattr(trainer_module, "collate", collate)
     monkeypatch.setattr(kvcache.Layout, "__init__", layout)
