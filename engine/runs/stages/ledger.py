@@ -34,7 +34,7 @@ class Ledger:
     def begin(self, costs: dict[str, Any] | None) -> None:
         """A stage begins, or goes on with the ``costs`` it had at its checkpoint."""
         self.costs = Costs(**costs or {})
-        self.kept = replace(self.costs)
+        self.kept = replace(self.costs, seconds=dict(self.costs.seconds))
         self._began = self._clock.now() - self.costs.wall
         self._logged_before = self.costs.seconds.get("log", 0.0) - self._writer.seconds
         self._meter.take()
@@ -42,7 +42,7 @@ class Ledger:
 
     def keep(self) -> None:
         """An update has ended: what was used for it is not used again after a resume."""
-        self.kept = replace(self.costs)
+        self.kept = replace(self.costs, seconds=dict(self.costs.seconds))
 
     def settled(self) -> Costs:
         """*Collective.* The stage's costs as they are now."""

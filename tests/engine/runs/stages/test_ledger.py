@@ -93,3 +93,14 @@ def test_measuring_costs_seconds_and_nothing_else(time: Time) -> None:
     with torch.no_grad():
         logprobs(policy, batch)
     assert ledger.settled().flops > 0
+
+
+def test_seconds_behind_the_last_update_are_not_kept_with_it(time: Time) -> None:
+    ledger = Ledger(tiny_policy().clone(), NullWriter("run"), Ranks(), Clock())
+    ledger.begin(None)
+    with ledger.clock("train"):
+        time.seconds += 3
+    ledger.keep()
+    with ledger.clock("train"):
+        time.seconds += 4
+    assert (ledger.kept.seconds["train"], ledger.costs.seconds["train"]) == (3, 7)
