@@ -57,7 +57,7 @@ def annotated(label: str = "code", coefficient: float = 1.0) -> list[Trie]:
         trie = TrieBuilder()
         comments = [[5, 6] if prefix else None for prefix in trace.gates]
         for gate, comment, line in add_annotated(trie, trace, comments, max_latent_tokens=4):
-            trie.ask(line, label, coefficient)
+            trie.ask(line.tokens, label, coefficient)
             trie.ask(comment, "comment", -coefficient)
             if gate.nodes:
                 trie.ask_whole(gate, "gate", complement=True)
