@@ -32,8 +32,8 @@ from engine.corpora.traces import parse_trace
 from engine.decoding.latents import annotate
 from engine.decoding.sampler import generate
 from engine.model.encoding import encode_trace
+from engine.model.opening.random_model import random_tiny
 from engine.model.policy import Policy, Support
-from engine.model.random_model import random_tiny
 from engine.model.tries import Events, Trie, TrieBuilder
 from engine.processes.device import open_accelerator, precision_words, resolved
 from engine.processes.ranks import Ranks

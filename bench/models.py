@@ -27,9 +27,9 @@ from engine.decoding.probe import check_decoding
 from engine.decoding.sampler import generate
 from engine.errors import UsageFault
 from engine.model.logprobs import logprobs
+from engine.model.opening.random_model import random_tiny
 from engine.model.passes import training
 from engine.model.policy import ModelError, Policy, load_policy
-from engine.model.random_model import random_tiny
 from engine.model.recomputing import enable_recomputing
 from engine.model.tries import TrieBuilder, collate
 from engine.recipe.files import load_recipe
@@ -74,6 +74,7 @@ WINDOWS: dict[str, Any] = {"sliding_window": None}
 """The same in those that do not."""
 OF_TYPE: dict[str, dict[str, Any]] = {
     "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
+    "deepseek_v2": {"n_routed_experts": 4, "num_experts_per_tok": 2},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 1024},
     "gemma4_text": {"vocab_size_per_layer_input": 1024, "hidden_size_per_layer_input": 8},
@@ -107,6 +108,8 @@ def tiny_config(kind: str, vocab_size: int, full: bool) -> Any:
     known = config_class().to_dict()
     names = {*known, *config_class.attribute_map}
     sizes = {name: value for name, value in TINY.items() if name in names and known.get(name, value) is not None}
+    if "qk_rope_head_dim" in known:  # latent attention: a head's rotary part goes by both names, and heads share none
+        sizes |= {"head_dim": TINY["qk_rope_head_dim"], "num_key_value_heads": TINY["num_attention_heads"]}
     unlimited = (FULL if "layer_types" in known else WINDOWS) if full else {}
     return config_class(**sizes, vocab_size=vocab_size, **OF_TYPE.get(kind, {}), **unlimited)
 
@@ -127,6 +130,7 @@ def build(config: Any, folder: Path, tokenizer: Any) -> None:
         for weight in model.parameters():
             if weight.ndim > 1:
                 weight.mul_(GAIN)
+    model.eval()(input_ids=torch.tensor([[3, 4, 5]]))
     model.save_pretrained(folder)
 
 
@@ -211,6 +215,9 @@ def judged(kind: str, folder: Path, tokenizer: Any, full: bool) -> tuple[str, st
         check_decoding(policy)
     except ModelError as error:
         return "refused", str(error).replace(f"{folder}: ", "").replace(str(folder), "FOLDER")
+    except Exception as error:  # a fault of ours: what is refused is refused in one line
+        traceback.print_exc()
+        return "wrong", f"{type(error).__name__}: {error}"
     try:
         wrong = list(differences(policy))
         tell(policy.model.config, load_recipe("smoke", []).for_arm("ra3"), policy.device)

@@ -193,6 +193,7 @@ class _Engine:
         recipe, ranks, writer = self._recipe, self._ranks, self._writer
         with ranks.first_before_others():  # it may have to be fetched
             policy = checkpoints.open_policy(recipe, checkpoint, str(accelerator.device))
+        writer.event("tokenizer", policy.boundary.words)
         check_positions(policy, recipe, self._stages)
         self._tell_memory(policy, accelerator)
         suites, traces, held_out = ranks.from_first(lambda: self._read_inputs(policy, checkpoint, left))

@@ -63,6 +63,15 @@ class Boundary:
     """For each token that ends a line its class, where chunks trail their newline."""
     newline: Sequence[int] = ()
     """Tokens of a newline by itself, which end a comment that was cut, where chunks trail it."""
+    shares: tuple[float, float] = (0.0, 1.0)
+    """Of the tokens of `PROBE` those that are none of the text's own, where chunks lead and where they trail."""
+
+    @property
+    def words(self) -> str:
+        """The kind and what was measured, as a person reads it."""
+        kind = "behind" if self.trailing else "before"
+        leading, trailing = self.shares
+        return f"text is cut {kind} newlines (not the text's own tokens: {leading:.1%} before, {trailing:.1%} behind)"
 
     def event(self, token: int) -> int:
         """What stands for ``token`` as the last of a chunk: its class, as ``-1 - class``, where it ends a line."""
@@ -147,7 +156,7 @@ def _spans(ids: Iterable[int], length: Callable[[int], int]) -> Iterable[tuple[i
         at += length(token)
 
 
-def measured(encode: Callable[[str], list[int]], length: Callable[[int], int]) -> tuple[bool, float, float]:
+def measured(encode: Callable[[str], list[int]], length: Callable[[int], int]) -> tuple[bool, tuple[float, float]]:
     """Does the trailing kind fit, and which share of the tokens of `PROBE` each kind, leading first, gets wrong."""
     rows = PROBE.split("\n")
     leading = [rows[0], *("\n" + row for row in rows[1:])]
@@ -155,7 +164,8 @@ def measured(encode: Callable[[str], list[int]], length: Callable[[int], int]) -
     for chunks in (_without_blank_chunks(leading, trailing=False), _without_blank_chunks(leading, trailing=True)):
         wrong, total = mismatches(encode, length, chunks)
         shares.append(wrong / total)
-    return shares[1] < shares[0], shares[0], shares[1]
+    leads, trails = shares
+    return trails < leads, (leads, trails)
 
 
 def _without_blank_chunks(leading: Sequence[str], *, trailing: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """The policy: a causal language model with the tokens, supports and log-probabilities that RA3 needs of it.
 
 A `Policy` is a plain holder around a Hugging Face model and its tokenizer. It knows nothing of traces, rewards or
-optimisers. Where models come from is `engine.model.loading`'s matter; how they are decoded, `engine.decoding`'s.
+optimisers. Where models come from is `engine.model.opening`'s matter; how they are decoded, `engine.decoding`'s.
 """
 
 import copy
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from engine.model.boundary import LEADING, MOST_MISMATCHES, Boundary, LineEnds, classes_of, measured
-from engine.model.loading import ModelError, load_model
+from engine.model.boundary import MOST_MISMATCHES, Boundary, LineEnds, classes_of, measured
+from engine.model.opening.loading import ModelError, load_model
 from engine.model.products import PackedProduct
 
 if TYPE_CHECKING:
@@ -137,16 +137,16 @@ class Policy:
             ModelError: neither does.
         """
         texts = self.token_texts
-        trailing, *shares = measured(self.encode, lambda token: len(texts[token]))
+        trailing, shares = measured(self.encode, lambda token: len(texts[token]))
         if min(shares) > MOST_MISMATCHES:
             raise ModelError(
                 f"{self.name}: its tokenizer cuts neither before newlines nor behind them ({min(shares):.0%} of the "
                 "tokens of lines by themselves are none of the text's); choose another model"
             )
         if not trailing:
-            return LEADING
+            return Boundary(shares=shares)
         classes = {token: k for k, row in enumerate(classes_of(texts, trailing=True)) for token in row}
-        return Boundary(True, classes, tuple(self.encode("\n")))
+        return Boundary(True, classes, tuple(self.encode("\n")), shares)
 
     @cached_property
     def line_ends(self) -> LineEnds:

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import py_compile
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -96,6 +97,7 @@ def misplaced(mutants: Iterable[Mutant]) -> list[str]:
 
 def copy_tree(folder: Path) -> Path:
     """A copy of what tests need. Its bytecode is valid by the hash of the source: a mutant may keep size and second."""
+    folder.mkdir()
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -124,7 +126,7 @@ def begin(mutant: Mutant, tree: Path, seconds: float) -> Trial:
     path = tree / mutant.file
     if mutant.old:
         path.write_text(path.read_text().replace(mutant.old, mutant.new))
-    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(tree, mutant.tests))
+    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(tree, mutant.tests), daemon=True)
     process.start()
     return Trial(mutant, tree, process, time.monotonic() + seconds)
 
@@ -200,12 +202,10 @@ def main() -> int:
         if importlib.util.find_spec(name.partition(".")[0]):
             importlib.import_module(name)
     sys.dont_write_bytecode = True
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # children and scratch copies go too
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
-        trees = [
-            copy_tree(Path(folder) / str(job)) for job in range(options.jobs) if not (Path(folder) / str(job)).mkdir()
-        ]
-        plain = list(dict.fromkeys(Mutant(mutant.file, mutant.tests) for mutant in mutants))
-        plain = list({mutant.tests: mutant for mutant in plain}.values())
+        trees = [copy_tree(Path(folder) / str(job)) for job in range(options.jobs)]
+        plain = list({mutant.tests: Mutant(mutant.file, mutant.tests) for mutant in mutants}.values())
         seconds: dict[tuple[str, ...], float] = {}
         if any(try_all(plain, trees, seconds)):
             return 2

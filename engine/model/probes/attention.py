@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, DynamicCache
 
 from engine.model.attending import attend
-from engine.model.loading import ModelError
+from engine.model.opening.loading import ModelError
 from engine.model.policy import Policy
 from engine.model.probes.plain import attempted, check_same, plain_hidden, probe_sequences
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
-from engine.model.loading import ModelError
+from engine.model.opening.loading import ModelError
 from engine.model.policy import Policy
 from engine.model.probes.plain import attempted
 
+LENGTHS = ("max_position_embeddings", "max_target_positions", "max_seq_len")
+"""What configs call the number of positions they were made for."""
 STRETCHED = ("dynamic", "longrope")
 """Kinds of rotary positions whose frequencies depend on the longest sequence of a pass."""
 
@@ -53,7 +55,9 @@ def check_tokens(policy: Policy) -> None:
     """
     attempted(policy, "has no token ids for the end of a text", lambda: policy.eos)
     highest = max(policy.tokenizer.get_vocab().values())
-    rows = min(policy.model.get_input_embeddings().weight.shape[0], policy.vocab_size)
+    what = "has no embedding and no head with a row a token"
+    embedding = attempted(policy, what, lambda: int(policy.model.get_input_embeddings().weight.shape[0]))
+    rows = min(embedding, attempted(policy, what, lambda: policy.vocab_size))
     if highest >= rows:
         raise ModelError(
             f"{policy.name}: its tokenizer has {highest + 1} tokens, its embedding {rows} rows; "
@@ -82,7 +86,7 @@ def max_positions(model: Any) -> int | None:
         model: on the CPU, where what lies behind a table is an error that can be caught.
     """
     config = model.config
-    longest: int | None = getattr(config, "max_position_embeddings", None)
+    longest: int | None = next((n for name in LENGTHS if (n := getattr(config, name, None))), None)
     rotary = _rotary(config)
     if rotary.get("rope_type") in STRETCHED:
         original: int | None = rotary.get("original_max_position_embeddings")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from engine.model.loading import ModelError
+from engine.model.opening.loading import ModelError
 from engine.model.policy import Policy
 
 TEXT = "def f(x):\n    return x + 1\n"

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from engine.model.loading import DTYPES
+from engine.model.opening.loading import DTYPES
 from engine.model.passes import training
 from engine.model.policy import cache_keyword
 from engine.model.recomputing import enable_recomputing

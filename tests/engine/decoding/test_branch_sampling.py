@@ -193,6 +193,7 @@ def test_the_gradient_of_the_tree_is_the_sum_of_its_branches_alone(tmp_path: Pat
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * float(theirs.abs().max()) + 1e-7)
 
 
+@pytest.mark.slow
 def test_a_run_in_branch_mode_records_its_branches(tmp_path: Path) -> None:
     changes = {
         "[ra3.estep]": '[ra3.estep]\nmode = "branch"',

@@ -37,6 +37,12 @@ def test_unequal_budgets_are_refused_with_the_numbers_and_what_to_set() -> None:
         check_same_data(arms(ntp=NTP, ra3=more), SIZES)
 
 
+@pytest.mark.parametrize("tokens", [1999, 2001])
+def test_a_token_too_few_or_too_many_is_refused(tokens: int) -> None:
+    with pytest.raises(UsageFault, match=f"3 x {tokens}"):
+        check_same_data(arms(ntp=NTP, ra3=RA3 + f'\nset = {{"ra3.mstep.tokens" = {tokens}}}'), SIZES)
+
+
 @pytest.mark.parametrize(
     "free",
     [

@@ -231,3 +231,18 @@ def test_what_an_update_asks_for_is_the_logprob_of_what_was_drawn() -> None:
     assert values[0] == pytest.approx(float(table[2, HASH]), abs=1e-5)
     assert values[1] == pytest.approx(float(table[3, A]), abs=1e-5)
     assert trie.targets.names == ("gate", "comment")
+
+
+@pytest.mark.parametrize("mode", ["trajectory", "branch"])
+def test_a_comment_is_charged_its_drift_from_the_scorer_and_its_form(mode: str) -> None:
+    """Drawn at -0.7 nats, and cut or not; ACT has no comment to be charged for."""
+    policy = toy_policy(3)
+    with torch.no_grad():
+        judged = float(policy.model(torch.tensor([[A, B, NEWLINE, HASH]])).logits[0, 3].log_softmax(-1)[A])
+    group = scored(mode, settings(estep={"comment_kl": 0.5, "format_charge": 0.125}))
+    assert group.charges[0, 0] == pytest.approx(0.25 + 0.5 * (-0.7 - judged), abs=1e-5)
+    assert group.charges[1].tolist() == [0, 0]
+    score = score_branches if mode == "branch" else score_group
+    cut = [Rollout(r.gates, r.comments, r.comment_logprobs, r.behaviour_logprobs, [False] * 2) for r in drawn(0.2)]
+    again = score(policy, PROGRAM, TRACE, cut, settings(estep={"format_charge": 0.125}), Compute())
+    assert again.charges.tolist() == [[0.375, 0.375], [0, 0]]

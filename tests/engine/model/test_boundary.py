@@ -19,9 +19,9 @@ from engine.corpora.traces import Annotated, Trace, parse_trace
 from engine.decoding.latents import comment_events
 from engine.model.boundary import classes_of
 from engine.model.encoding import chunk_mismatches, comment_text, encode_comment, encode_prompt, encode_trace
-from engine.model.loading import ModelError
+from engine.model.opening.loading import ModelError
+from engine.model.opening.random_model import SOURCES
 from engine.model.policy import Policy, Support
-from engine.model.random_model import SOURCES
 from tests.engine.tiny import tiny_policy
 
 # The published pattern of Llama-3's vocabulary: newlines go with the punctuation before them.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from engine.errors import UsageFault
 from engine.model.events import bare_trie
@@ -116,6 +116,33 @@ def test_a_saved_policy_opens_merged_with_transformers_and_as_an_adapter_with_pe
     torch.testing.assert_close(merged(ids).logits, expected, rtol=1e-4, atol=1e-4)
     alone = PeftModel.from_pretrained(tiny_policy().clone().model, tmp_path / "adapter")
     assert torch.equal(alone(ids).logits, expected)
+
+
+def test_an_adapted_embedding_is_no_longer_the_base_and_is_saved_apart_from_the_head(tmp_path: Path) -> None:
+    """peft begins with a zero A there, not B, and the head is tied to the embedding."""
+    policy = tiny_policy().clone()
+    policy.adapter = Adapter.on(policy.model, Lora(rank=4, target_modules=("embed_tokens",)), seed=0)
+    assert scores(policy.frozen()) == scores(tiny_policy())
+    train(policy)
+    assert scores(policy.frozen()) == scores(policy) != scores(tiny_policy())
+    policy.save(tmp_path)
+    for ours, theirs in zip(scores(load_policy(str(tmp_path))), scores(policy), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_fused_experts_are_told_in_one_line() -> None:
+    config = MixtralConfig(
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_local_experts=2,
+    )
+    with pytest.raises(UsageFault, match="target_modules") as caught:
+        Adapter.on(MixtralForCausalLM(config), Lora(rank=2, target_modules=("experts",)), 0)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_cannot_be_adapted_is_told_in_one_line() -> None:

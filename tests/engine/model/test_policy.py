@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GraniteConfig, GraniteForCausalLM, PreTrainedTokenizerFast
 
-from engine.model import wheels
+from engine.model.opening import wheels
+from engine.model.opening.wheels import Wheel, WheelError, cached_model
 from engine.model.policy import (
     ModelError,
     Policy,
@@ -24,7 +25,6 @@ from engine.model.policy import (
 )
 from engine.model.probes.declared import check_layers
 from engine.model.probes.heads import check_head
-from engine.model.wheels import Wheel, WheelError, cached_model
 from tests.engine.tiny import SOURCES, prompts, tiny_policy
 
 

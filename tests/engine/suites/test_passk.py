@@ -103,6 +103,7 @@ def test_a_gain_is_paired_over_the_problems_that_both_have_samples_enough_for() 
 def test_a_gain_over_problems_of_which_none_is_shared_is_unknown() -> None:
     assert paired_difference({"a": (2, 1)}, {"b": (2, 1)}, 1) is None
     assert paired_difference({"a": (2, 1)}, {"a": (1, 1)}, 2) is None
+    assert paired_difference({"a": (2, 1)}, {"a": (2, 0)}, 2) is not None
 
 
 def test_the_paired_interval_is_that_of_the_normal_law_where_problems_are_many() -> None:

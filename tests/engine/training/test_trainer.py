@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
-from engine.model.tries import Trie, TrieBuilder
+from engine.model.tries import Trie, TrieBuilder, collate
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
@@ -164,3 +165,37 @@ def test_what_is_trained_is_the_policy_at_the_temperature_of_its_samples() -> No
     values = [value for trie in score(scaled, tries(), Compute()) for value in trie]
     assert update.loss == pytest.approx(-sum(values) / len(values), rel=1e-5)
     assert update.loss != pytest.approx(trainer(toy_policy(seed=7)).update(tries()).loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("max_grad_norm", [0.05, 100.0])
+def test_updates_are_those_of_adamw_with_the_settings_given(max_grad_norm: float) -> None:
+    """Against torch's own loop: rates that warm up, betas, decay, and the norm that gradients are cut to."""
+    settings = Optimiser(
+        learning_rate=0.02, warmup_steps=2, weight_decay=0.3, beta1=0.5, beta2=0.8, max_grad_norm=max_grad_norm
+    )
+    ours, plain = toy_policy(seed=7), toy_policy(seed=7)
+    updater = Trainer(ours, settings, MemoryGuard(Compute()), accelerator())
+    adam = torch.optim.AdamW(plain.model.parameters(), lr=0.02, betas=(0.5, 0.8), weight_decay=0.3)
+    batch = collate([tries()])
+    for taken, rate in enumerate((0.02 / 3, 0.04 / 3, 0.02, 0.02)):
+        updater.prepare(settings, taken, 10)
+        update = updater.update(tries())
+        adam.param_groups[0]["lr"] = rate
+        adam.zero_grad()
+        (-logprobs(plain, batch).mean()).backward()
+        norm = torch.nn.utils.clip_grad_norm_(plain.model.parameters(), max_grad_norm)
+        adam.step()
+        assert update.learning_rate == pytest.approx(rate)
+        assert update.grad_norm == pytest.approx(float(norm), rel=1e-3)
+        assert update.tokens == sum(map(len, tries()))
+    for a, b in zip(ours.model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
+
+
+def test_a_share_of_clipped_ratios_is_counted() -> None:
+    policy = toy_policy(seed=7)
+    trie = TrieBuilder()
+    events, _ = trie.chain([3, 0, 2], trie.add([2])[-1])
+    at = score(policy, tries(), Compute())[0].tolist()
+    trie.ask(events, "code", 1.0, [at[0] - 1, at[1], at[2]])
+    assert trainer(policy).update([trie.build()], CLIP).clip_fraction == pytest.approx(1 / 3)

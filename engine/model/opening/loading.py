@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from engine.errors import EnvironmentFault
-from engine.model.random_model import random_tiny
-from engine.model.wheels import SMOLLM2, WheelError, cached_model
+from engine.model.opening.random_model import random_tiny
+from engine.model.opening.wheels import SMOLLM2, WheelError, cached_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
 BROKEN = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, struct.error)

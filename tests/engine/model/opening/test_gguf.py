@@ -10,7 +10,7 @@ import torch
 from gguf import GGUFWriter
 from transformers import AutoModelForCausalLM
 
-from engine.model.loading import convert_gguf
+from engine.model.opening.loading import convert_gguf
 from engine.model.policy import Policy, load_policy
 from tests.engine.tiny import SOURCES, prompts, tiny_policy
 
