@@ -63,16 +63,25 @@ class Script(Silent):
     run: str
     requests: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     kill: tuple[str, int] | None = None
+    unit: str = "updates"
+    """What the second of ``kill`` counts."""
 
     def progress(self, progress: Progress) -> None:
         """Do what is written for this moment."""
         control.POLL_SECONDS = 0.0  # so that what is asked after one update is taken after the next
-        if progress.unit != "updates":
-            return
         for (phase, done), (action, *knob) in self.requests.items():
-            if progress.phase.startswith(phase) and progress.done == done:
+            if progress.phase.startswith(phase) and (progress.done, progress.unit) == (done, "updates"):
                 request(self.home, self.run, action, "somebody", *knob)
-        if self.kill and progress.phase.startswith(self.kill[0]) and progress.done == self.kill[1]:
+        if self.kill and progress.phase.startswith(self.kill[0]):
+            self._die_at(progress.done, progress.unit)
+
+    def event(self, run: str, level: str, message: str) -> None:
+        """The first comes when the run has opened its model, before its first stage."""
+        if self.kill == ("open", 0):
+            self._die_at(0, self.unit)
+
+    def _die_at(self, done: int, unit: str) -> None:
+        if self.kill and (done, unit) == (self.kill[1], self.unit):
             os.kill(os.getpid(), signal.SIGKILL)
 
 

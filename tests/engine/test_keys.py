@@ -1,4 +1,4 @@
-"""Every key of a recipe that changes numbers, through a whole run: another value changes what it should, as it should."""
+"""Every key of a recipe that changes numbers, through a whole run: another value changes what it should."""
 
 from __future__ import annotations
 
@@ -115,15 +115,63 @@ def second_differs(metric: str) -> Callable[[Records, Records], bool]:
 
 def ratio(metric: str, expected: float) -> Callable[[Records, Records], bool]:
     """Of the first update the metric is so many times what it was."""
-    return lambda a, b: math.isclose(b.series[metric][0], expected * a.series[metric][0], rel_tol=1e-6)
+    return lambda a, b: math.isclose(ratio_of(a, b, metric), expected, rel_tol=1e-6)
+
+
+def rises(metric: str, by: float = 0.0) -> Callable[[Records, Records], bool]:
+    return lambda a, b: b.series[metric][0] > a.series[metric][0] + by
+
+
+def falls(metric: str, by: float = 0.0) -> Callable[[Records, Records], bool]:
+    return lambda a, b: b.series[metric][0] < a.series[metric][0] - by
+
+
+def appears(metric: str) -> Callable[[Records, Records], bool]:
+    return lambda a, b: metric in b.latest and metric not in a.latest
+
+
+def fewer_steps(a: Records, b: Records) -> bool:
+    return b.step < a.step
+
+
+def more_traces(times: int) -> Callable[[Records, Records], bool]:
+    """Of the E-step."""
+    return lambda a, b: len(b.estep) == times * len(a.estep) > 0
+
+
+def more_samples(times: int) -> Callable[[Records, Records], bool]:
+    return lambda a, b: len(b.samples) == times * len(a.samples) > 0
+
+
+def fewer_texts(a: Records, b: Records) -> bool:
+    return len({sample["text"] for sample in b.samples}) < len({sample["text"] for sample in a.samples})
+
+
+def advantages(records: Records) -> set[float]:
+    return {sample["advantage"] for sample in records.samples}
+
+
+def at_the_margin(a: Records, b: Records) -> bool:
+    """Latents stand in column 0, and did not."""
+    both = [trace for trace in (*a.estep, *b.estep) if trace["latents"]]
+    return [("\n#" in trace["text"]) for trace in both] == [trace in b.estep for trace in both]
+
+
+def other_words_at_the_same_gate(a: Records, b: Records) -> bool:
+    same = a.of_first("p_think")[0] == b.of_first("p_think")[0]
+    return same and a.of_first("latent") != b.of_first("latent")
 
 
 def traces_used(count: int) -> Callable[[Records, Records], bool]:
     return lambda a, b: f"{count} traces from" in b.events and f"{count} traces from" not in a.events
 
 
-def texts(records: Records) -> list[str]:
-    return [sample["text"] for sample in records.samples]
+def most_tokens(records: Records) -> int:
+    return max(sample["tokens"] for sample in records.samples)
+
+
+def ratio_of(a: Records, b: Records, metric: str) -> float:
+    return b.series[metric][0] / a.series[metric][0]
 
 
 def norm(records: Records) -> float:
@@ -136,19 +184,21 @@ def optimiser(section: str, stage: str, **beside: Any) -> Iterator[Key]:
     def rates(*shares: float) -> Callable[[Records, Records], bool]:
         return lambda _, b: b.series["learning_rate"][: len(shares)] == pytest.approx([1e-3 * s for s in shares])
 
-    moved = lambda a, b: b.moved_from(a) > 0  # noqa: E731 - one word for the rows below
     yield Key(f"{section}.learning_rate", 1e-4, stage, rates(0.1, 0.1), beside)
     yield Key(f"{section}.warmup_steps", 2, stage, rates(1 / 3, 2 / 3), beside)
     yield Key(f"{section}.schedule", "linear", stage, lambda _, b: b.series["learning_rate"][1] < 1e-3, beside)
     yield Key(f"{section}.weight_decay", 50.0, stage, lambda a, b: norm(b) < 0.97 * norm(a), beside)
-    yield Key(f"{section}.beta1", 0.1, stage, moved, beside)
-    yield Key(f"{section}.beta2", 0.1, stage, moved, beside)
-    yield Key(f"{section}.max_grad_norm", 1e-9, stage, moved, beside)
+    yield Key(f"{section}.beta1", 0.1, stage, lambda a, b: b.moved_from(a) > 0, beside)
+    yield Key(f"{section}.beta2", 0.1, stage, lambda a, b: b.moved_from(a) > 0, beside)
+    yield Key(f"{section}.max_grad_norm", 1e-9, stage, lambda a, b: b.moved_from(a) > 0, beside)
 
 
 Q_IS_NEXT = {"ra3.mstep.tokens": 0, "ra3.mstep.traces": None}
 SMC = {"ra3.estep.method": "smc", "ra3.mstep.select": "sample", "ra3.group_size": 4, "ra3.estep.explore": 1.0}
 TEACHING = {"rlvr.max_new_tokens": 1, "rlvr.group_size": 8, "rlvr.max_resamples": 4, "rlvr.updates": 2}
+
+CHOICE = {"rlvr.max_resamples": 0}
+RATIO = {"ra3.estep.epochs": 3}
 
 KEYS = [
     Key("seed", 4, "ra3", lambda a, b: a.of_first("latent") != b.of_first("latent")),
@@ -159,70 +209,71 @@ KEYS = [
     Key("corpus.max_lines", 4, "ntp", traces_used(2)),
     Key("corpus.max_tokens", 60, "ntp", lambda a, b: "over 60 tokens" in b.events and "over" not in a.events),
     # ntp
-    Key("ntp.tokens", 300, "ntp", lambda a, b: b.step < a.step),
+    Key("ntp.tokens", 300, "ntp", fewer_steps),
     Key("ntp.step_tokens", 600, "ntp", lambda a, b: b.step == 1 < a.step),
-    Key("ntp.comments", "expert", "ntp", lambda a, b: "ntp/loss_comment" in b.latest and "ntp/loss_comment" not in a.latest),
+    Key("ntp.comments", "expert", "ntp", appears("ntp/loss_comment")),
     *optimiser("ntp.optimiser", "ntp"),
-    # the E-step
+    # what is learnt by RA3, and from what
     Key("ra3.actions", "program", "ra3", lambda a, b: {trace["lines"] for trace in b.mstep} == {1}),
     Key("ra3.rounds", 2, "ra3", lambda a, b: b.step == 2 * a.step),
     Key("ra3.penalty", 0.2, "ra3", ratio("estep/penalty", 4.0)),
-    Key("ra3.bound", "bernoulli", "ra3", lambda a, b: b.series["estep/penalty"][0] > a.series["estep/penalty"][0] + 0.05),
-    Key("ra3.alpha", 0.99, "ra3", lambda a, b: b.series["estep/penalty"][0] < a.series["estep/penalty"][0] - 0.05, {"ra3.bound": "bernoulli"}),
-    Key("ra3.line_logp", "sum", "ra3", lambda a, b: b.series["estep/likelihood"][0] < 2 * a.series["estep/likelihood"][0]),
-    Key("ra3.latent_indent", "column0", "ra3", lambda a, b: all(("\n#" in t["text"]) == bool(t["latents"]) for t in b.estep) and "\n#" not in a.estep[0]["text"]),
-    Key("ra3.max_latent_tokens", 1, "ra3", lambda a, b: b.latest["estep/latent_tokens"] <= 1 < a.latest["estep/latent_tokens"]),
+    Key("ra3.bound", "bernoulli", "ra3", rises("estep/penalty", 0.05)),
+    Key("ra3.alpha", 0.99, "ra3", falls("estep/penalty", 0.05), {"ra3.bound": "bernoulli"}),
+    Key("ra3.line_logp", "sum", "ra3", lambda a, b: ratio_of(a, b, "estep/likelihood") > 2),
+    Key("ra3.latent_indent", "column0", "ra3", at_the_margin),
+    Key("ra3.max_latent_tokens", 1, "ra3", falls("estep/latent_tokens")),
     Key("ra3.gamma", 0.5, "ra3", same_rewards_other_advantages),
     Key("ra3.horizon", 1, "ra3", same_rewards_other_advantages),
-    Key("ra3.group_size", 2, "ra3", lambda a, b: (len(a.estep), len(b.estep)) == (8, 4)),
-    Key("ra3.held_out_rollouts", 0, "ra3", lambda a, b: "held_out/perplexity_latents" in a.latest and "held_out/perplexity_latents" not in b.latest),
-    Key("ra3.estep.method", "smc", "ra3", lambda a, b: bool(a.estep) and not b.estep and "annotate/effective_share" in b.latest),
-    Key("ra3.estep.mode", "branch", "ra3", lambda a, b: a.of_first("logprob") != b.of_first("logprob"), {"ra3.horizon": 1}),
-    Key("ra3.estep.updates", 1, "ra3", lambda a, b: (len(a.estep), len(b.estep)) == (8, 4)),
-    Key("ra3.estep.traces", 2, "ra3", lambda a, b: (len(a.estep), len(b.estep)) == (8, 16)),
-    Key("ra3.estep.epochs", 3, "ra3", lambda a, b: b.series["cost/optimiser_steps"][0] == 3 * a.series["cost/optimiser_steps"][0]),
-    Key("ra3.estep.clip", 1e-6, "ra3", lambda a, b: b.series["clip_fraction"][0] > a.series["clip_fraction"][0], {"ra3.estep.epochs": 3}),
-    Key("ra3.estep.explore", 0.0, "ra3", lambda a, b: b.series["estep/think_rate"][0] < 0.05 < a.series["estep/think_rate"][0]),
+    Key("ra3.group_size", 8, "ra3", more_traces(2)),
+    Key("ra3.held_out_rollouts", 2, "ra3", appears("held_out/perplexity_latents"), {"ra3.held_out_rollouts": 0}),
+    # the E-step
+    Key("ra3.estep.method", "smc", "ra3", appears("annotate/effective_share")),
+    Key("ra3.estep.mode", "branch", "ra3", lambda a, b: a.of_first("logprob") != b.of_first("logprob")),
+    Key("ra3.estep.updates", 4, "ra3", more_traces(2)),
+    Key("ra3.estep.traces", 2, "ra3", more_traces(2)),
+    Key("ra3.estep.epochs", 3, "ra3", ratio("cost/optimiser_steps", 3)),
+    Key("ra3.estep.clip", 1e-6, "ra3", rises("clip_fraction"), RATIO),
+    Key("ra3.estep.explore", 0.0, "ra3", falls("estep/think_rate", 0.1)),
     Key("ra3.estep.importance_cap", 1.0, "ra3", same_draws_other_weights, Q_IS_NEXT),
     Key("ra3.estep.comment_weight", "open", "ra3", same_draws_other_weights, Q_IS_NEXT),
-    Key("ra3.estep.explore_prior", 1.0, "ra3", lambda a, b: b.series["estep/think_rate"][0] > a.series["estep/think_rate"][0]),
-    Key("ra3.estep.explore_decay", 0.5, "ra3", lambda a, b: b.series["estep/explore"] == [0.5, 0.25] != a.series["estep/explore"]),
+    Key("ra3.estep.explore_prior", 1.0, "ra3", rises("estep/think_rate", 0.1)),
+    Key("ra3.estep.explore_decay", 0.5, "ra3", lambda a, b: b.series["estep/explore"] == [0.5, 0.25]),
     Key("ra3.estep.comment_kl", 5.0, "ra3", second_differs("estep/penalty")),
-    Key("ra3.estep.temperature", 0.2, "ra3", lambda a, b: a.of_first("p_think")[:1] == b.of_first("p_think")[:1] and a.of_first("latent") != b.of_first("latent")),
-    Key("ra3.estep.gate_temperature", 50.0, "ra3", lambda a, b: b.series["estep/think_rate"][0] > a.series["estep/think_rate"][0] + 0.2, {"ra3.estep.explore": 0.0}),
-    Key("ra3.estep.format_charge", 1.0, "ra3", lambda a, b: b.series["estep/penalty"][0] > a.series["estep/penalty"][0] + 0.1),
+    Key("ra3.estep.temperature", 0.2, "ra3", other_words_at_the_same_gate),
+    Key("ra3.estep.gate_temperature", 50.0, "ra3", rises("estep/think_rate", 0.2), {"ra3.estep.explore": 0.0}),
+    Key("ra3.estep.format_charge", 1.0, "ra3", rises("estep/penalty", 0.1)),
     Key("ra3.estep.scorer", "ema", "ra3", second_differs("estep/likelihood"), {"ra3.estep.ema_decay": 0.5}),
     Key("ra3.estep.ema_decay", 0.1, "ra3", second_differs("estep/likelihood"), {"ra3.estep.scorer": "ema"}),
-    Key("ra3.estep.resample_temperature", 1e-3, "ra3", lambda a, b: b.latest["annotate/effective_share"] < a.latest["annotate/effective_share"], SMC),
+    Key("ra3.estep.resample_temperature", 1e-3, "ra3", falls("annotate/effective_share"), SMC),
     *optimiser("ra3.estep.optimiser", "ra3", **Q_IS_NEXT),
     # the M-step
-    Key("ra3.mstep.tokens", 150, "ra3", lambda a, b: b.step < a.step),
-    Key("ra3.mstep.step_tokens", 300, "ra3", lambda a, b: b.step < a.step),
-    Key("ra3.mstep.traces", 1, "ra3", lambda a, b: (len({t["trace"] for t in a.mstep}), len({t["trace"] for t in b.mstep})) == (2, 1)),
-    Key("ra3.mstep.select", "sample", "ra3", lambda a, b: sum(t["bound"] for t in b.mstep) < sum(t["bound"] for t in a.mstep), {"ra3.mstep.explore": 1.0}),
+    Key("ra3.mstep.tokens", 150, "ra3", fewer_steps),
+    Key("ra3.mstep.step_tokens", 300, "ra3", fewer_steps),
+    Key("ra3.mstep.traces", 1, "ra3", lambda a, b: len({trace["trace"] for trace in b.mstep}) == 1 < len(a.mstep)),
+    Key("ra3.mstep.select", "sample", "ra3", falls("annotate/bound"), {"ra3.mstep.explore": 1.0}),
     Key("ra3.mstep.samples", 2, "ra3", lambda a, b: len(b.mstep) == 2 * len(a.mstep)),
-    Key("ra3.mstep.explore", 1.0, "ra3", lambda a, b: b.latest["annotate/think_rate"] > a.latest["annotate/think_rate"], {"ra3.mstep.select": "sample"}),
+    Key("ra3.mstep.explore", 1.0, "ra3", rises("annotate/think_rate", 0.2), {"ra3.mstep.select": "sample"}),
     *optimiser("ra3.mstep.optimiser", "ra3", **{"ra3.estep.updates": 0}),
     # rlvr
-    Key("rlvr.updates", 1, "rlvr", lambda a, b: (a.step, b.step) == (2, 1)),
-    Key("rlvr.problems_per_update", 2, "rlvr", lambda a, b: len(b.samples) == 2 * len(a.samples), {"rlvr.max_resamples": 0}),
-    Key("rlvr.group_size", 2, "rlvr", lambda a, b: 2 * len(b.samples) == len(a.samples), {"rlvr.max_resamples": 0}),
-    Key("rlvr.max_resamples", 1, "rlvr", lambda a, b: len(b.samples) == 2 * len(a.samples), {"rlvr.max_resamples": 0, "rlvr.max_new_tokens": 1, "rlvr.filter_overlong": True}),
-    Key("rlvr.max_new_tokens", 3, "rlvr", lambda a, b: b.latest["rlvr/length"] > a.latest["rlvr/length"] == 1),
-    Key("rlvr.temperature", 0.01, "rlvr", lambda a, b: len(set(texts(b))) < len(set(texts(a)))),
-    Key("rlvr.clip_low", 1e-6, "rlvr", lambda a, b: b.series["clip_fraction"][0] > a.series["clip_fraction"][0], {**TEACHING, "rlvr.epochs": 3}),
-    Key("rlvr.clip_high", 1e-6, "rlvr", lambda a, b: b.series["clip_fraction"][0] > a.series["clip_fraction"][0], {**TEACHING, "rlvr.epochs": 3}),
-    Key("rlvr.epochs", 2, "rlvr", lambda a, b: b.latest["cost/optimiser_steps"] == 2 * a.latest["cost/optimiser_steps"] > 0, TEACHING),
-    Key("rlvr.normalise", "none", "rlvr", lambda a, b: max(s["advantage"] for s in b.samples) < 1 < max(s["advantage"] for s in a.samples), TEACHING),
-    Key("rlvr.filter_overlong", True, "rlvr", lambda a, b: {s["advantage"] for s in b.samples} == {0.0} != {s["advantage"] for s in a.samples}, TEACHING),
+    Key("rlvr.updates", 1, "rlvr", fewer_steps),
+    Key("rlvr.problems_per_update", 2, "rlvr", more_samples(2), CHOICE),
+    Key("rlvr.group_size", 8, "rlvr", more_samples(2), CHOICE),
+    Key("rlvr.max_resamples", 1, "rlvr", more_samples(2), CHOICE | {"rlvr.filter_overlong": True}),
+    Key("rlvr.max_new_tokens", 3, "rlvr", rises("rlvr/length")),
+    Key("rlvr.temperature", 0.01, "rlvr", fewer_texts),
+    Key("rlvr.clip_low", 1e-6, "rlvr", rises("clip_fraction"), TEACHING | {"rlvr.epochs": 3}),
+    Key("rlvr.clip_high", 1e-6, "rlvr", rises("clip_fraction"), TEACHING | {"rlvr.epochs": 3}),
+    Key("rlvr.epochs", 2, "rlvr", ratio("cost/optimiser_steps", 2), TEACHING),
+    Key("rlvr.normalise", "none", "rlvr", lambda a, b: max(advantages(b)) < 1 < max(advantages(a)), TEACHING),
+    Key("rlvr.filter_overlong", True, "rlvr", lambda a, b: advantages(b) == {0.0} != advantages(a), TEACHING),
     *optimiser("rlvr.optimiser", "rlvr", **TEACHING),
     # eval
-    Key("eval.n", 4, "eval", lambda a, b: len(b.samples) == 2 * len(a.samples)),
-    Key("eval.k", (2,), "eval", lambda a, b: ({e["k"] for e in a.evals}, {e["k"] for e in b.evals}) == ({1, 2}, {2})),
-    Key("eval.max_new_tokens", 2, "eval", lambda a, b: max(s["tokens"] for s in b.samples) == 2 < max(s["tokens"] for s in a.samples)),
-    Key("eval.temperature", 0.0, "eval", lambda a, b: len(set(texts(b))) < len(set(texts(a)))),
-    Key("eval.top_p", 0.001, "eval", lambda a, b: len(set(texts(b))) < len(set(texts(a)))),
-]  # fmt: skip
+    Key("eval.n", 4, "eval", more_samples(2)),
+    Key("eval.k", (2,), "eval", lambda a, b: [row["k"] for row in b.evals] == [2] != [row["k"] for row in a.evals]),
+    Key("eval.max_new_tokens", 2, "eval", lambda a, b: most_tokens(b) == 2 < most_tokens(a)),
+    Key("eval.temperature", 0.0, "eval", fewer_texts),
+    Key("eval.top_p", 0.001, "eval", fewer_texts),
+]
 
 ELSEWHERE = {
     "model.id": "what is opened: tests/engine/model/test_policy.py",

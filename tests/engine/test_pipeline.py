@@ -22,7 +22,7 @@ from engine.runs.places import newest
 from engine.runs.planning import RunTaken, plan
 from engine.runs.progress import Progress, Silent
 from engine.store.reader import Reader
-from tests.engine.engines import begin, fingerprint, finish, records, start, status
+from tests.engine.engines import Script, begin, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
 
 
@@ -112,13 +112,16 @@ def recorded(home: Path, run: str, table: str, condition: str) -> bool:
 
 
 MOMENTS = {
-    "before anything was saved": ("events", "kind = 'started'"),
-    "in next-token training": ("metrics", "key = 'loss' AND step = 2"),
-    "in the E-step": ("metrics", "key = 'estep/reward' AND step = 5"),
-    "while annotating": ("phases", "kind = 'annotate'"),
-    "in the M-step": ("phases", "kind = 'mstep'"),
-    "in RLVR": ("metrics", "key = 'rlvr/reward'"),
+    "before anything was saved": ("open", 0, "updates"),
+    "in next-token training": ("ntp", 2, "updates"),
+    "in the E-step": ("E-step", 1, "updates"),
+    "behind the E-step": ("E-step", 2, "updates"),
+    "while annotating": ("annotate", 2, "traces"),
+    "in the M-step": ("M-step", 1, "updates"),
+    "while RLVR samples": ("rlvr", 2, "samples"),
+    "in RLVR": ("rlvr", 1, "updates"),
 }
+"""The phase inside which a run is killed, and how far it was."""
 
 
 @pytest.mark.slow
@@ -127,11 +130,11 @@ def test_a_killed_run_resumes_to_the_same_bits_and_records(
     moment: str, whole: tuple[Recipe, Path, str], tmp_path: Path
 ) -> None:
     recipe, home, run = whole
+    phase, done, unit = MOMENTS[moment]
     killed = start(recipe, tmp_path)
-    process = begin(tmp_path, killed)
-    wait_until(lambda: recorded(tmp_path, killed, *MOMENTS[moment]), lambda: process.exitcode)
-    process.kill()
+    process = begin(tmp_path, killed, Script(tmp_path, killed, kill=(phase, done), unit=unit))
     process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert status(tmp_path, killed) == "lost"
     finish(tmp_path, killed)
     assert fingerprint(tmp_path, killed) == fingerprint(home, run)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from engine.corpora.traces import Trace
 from engine.decoding.latents import Rollout
 from engine.methods.ra3.decisions import ask_decision
-from engine.methods.ra3.rewards import Group, branch_return, charges, importance_weights, malformed
-from engine.methods.ra3.scoring import LinePlaces, ask_line, read_line
+from engine.methods.ra3.rewards import Group, branch_return, importance_weights
+from engine.methods.ra3.scoring import LinePlaces, ask_line, charge_rollouts, read_line
 from engine.model.encoding import EncodedTrace
 from engine.model.events import LatentEvents, LineEvents, add_bare, add_latent
 from engine.model.policy import Policy
@@ -70,12 +70,8 @@ def ask_branches(
     reach = ra3.horizon or len(encoded.lines)
     tries = place_branches(encoded, rollouts, ra3.max_latent_tokens, reach, compute.row_tokens)
     bare, comments, ahead = yield from _ask_tries(tries, ra3)
-    charges_GT = np.array(
-        [
-            charges(rollout, [comments[g, t] for t in range(len(bare))], malformed(rollout, scorer.decode), ra3)
-            for g, rollout in enumerate(rollouts)
-        ]
-    )
+    judged = [[comments[g, t] for t in range(len(bare))] for g in range(len(rollouts))]
+    charges_GT = charge_rollouts(scorer, rollouts, judged, ra3)
     line_logprobs_GT, returns_GT = np.empty_like(charges_GT), np.empty_like(charges_GT)
     for g, t in np.ndindex(*charges_GT.shape):
         lines = ahead[g, t] or bare[t : t + reach]

@@ -53,12 +53,8 @@ def ask_group(
     bare, *line_logprobs = [
         [read_line(row, at, ra3.line_logp) for at in places] for row, places in zip(values, lines, strict=True)
     ]
-    charges_GT = np.array(
-        [
-            charges(rollout, [row[at] for at in places], malformed(rollout, scorer.decode), ra3)
-            for rollout, row, places in zip(rollouts, values[1:], comments[1:], strict=True)
-        ]
-    )
+    judged = [[row[at] for at in places] for row, places in zip(values[1:], comments[1:], strict=True)]
+    charges_GT = charge_rollouts(scorer, rollouts, judged, ra3)
     line_logprobs_GT = np.array(line_logprobs)
     rewards_GT = line_logprobs_GT - charges_GT
     weights = importance_weights(rollouts, "trajectory", ra3.estep.importance_cap)
@@ -73,6 +69,14 @@ def ask_group(
         weights=weights,
         weighted_returns=weighted_returns(rewards_GT, weights, ra3.gamma, ra3.horizon),
     )
+
+
+def charge_rollouts(
+    scorer: Policy, rollouts: Sequence[Rollout], judged: Sequence[Sequence[Floats]], ra3: Ra3
+) -> Floats:
+    """[G, T] what each line is charged, from the log-probabilities of its comment's events under the scorer."""
+    broken = [malformed(rollout, scorer.decode) for rollout in rollouts]
+    return np.array([charges(*row, ra3) for row in zip(rollouts, judged, broken, strict=True)])
 
 
 class LinePlaces(NamedTuple):
