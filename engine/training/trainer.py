@@ -110,19 +110,17 @@ class Trainer:
         self._memory = memory
         self._accelerator = accelerator
         self._ranks = ranks or Ranks()
-        accelerator.free_memory()  # it would hold the weights and moments of trainers before this one
         if compute.gradient_checkpointing:
             enable_recomputing(policy.model)
         self._compiled = compiled_layers(policy.model) if compute.compile else None
         self._weights = (Shards if compute.shard and self._ranks.size > 1 else Replica)(policy, self._ranks)
-        adam = torch.optim.AdamW(
+        self._adam = torch.optim.AdamW(
             self._weights.parameters,
             lr=optimiser.learning_rate,
             betas=(optimiser.beta1, optimiser.beta2),
             weight_decay=optimiser.weight_decay,
             fused=True,  # no copies of the weights while it works: a step never fails halfway for want of memory
         )
-        self._adam = accelerator.prepare(adam)
 
     def prepare(self, optimiser: Optimiser, taken: int, planned: float) -> None:
         """The settings of the coming update, before which ``taken`` of the stage's ``planned`` updates were taken.

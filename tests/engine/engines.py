@@ -21,7 +21,7 @@ from engine.store.reader import Reader
 from engine.store.requests import request
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["engine.pipeline"])
+_FORKS.set_forkserver_preload(["tests.engine.preloaded"])
 
 
 def start(recipe: Recipe, home: Path) -> str:

@@ -154,12 +154,6 @@ class _CpuAccelerator:
 
     device = torch.device("cpu")
 
-    def prepare(self, optimiser: object) -> object:
-        return optimiser
-
-    def free_memory(self) -> None:
-        """There is none to free."""
-
     @contextmanager
     def autocast(self) -> Iterator[None]:
         yield

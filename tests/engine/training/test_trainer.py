@@ -115,7 +115,7 @@ def first_pass(logprob: float, old: float, coefficient: float) -> tuple[float, f
     loss, clipped = surrogate(x, torch.tensor([old]), torch.tensor([coefficient]), None)
     loss.backward()
     assert x.grad is not None
-    return float(loss), float(x.grad), bool(clipped)
+    return float(loss.detach()), float(x.grad), bool(clipped)
 
 
 def test_the_first_pass_is_reinforce_with_the_ratio_as_importance_weight() -> None:
