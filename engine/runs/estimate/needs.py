@@ -116,14 +116,15 @@ def _em_phases(alone: Parts, model: Footprint, recipe: Recipe) -> list[Parts]:
     """The E-step samples and updates q, with its scorer in memory; the M-step updates the policy alone."""
     longest = int(_LATENTS * recipe.corpus.max_tokens)
     row = max(recipe.compute.row_tokens, longest)
-    imitating = alone | _training(model, recipe, row)
+    training = _training(model, recipe, row)
+    imitating = alone | training
     if recipe.ra3.estep.method == "smc":
         return [imitating, alone | _sampling(model, recipe, longest)]
     others = 1 if recipe.ra3.estep.scorer == "frozen" else 2
     together = alone | {"q and scorer": others * model.trained}
     return [
         imitating,
-        together | _training(model, recipe, row),
+        together | training,
         together | {"moments": 2 * model.trained} | _sampling(model, recipe, longest),
     ]
 
