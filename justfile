@@ -14,11 +14,11 @@ tui *args:
 
 # The tests
 test *args:
-    python -m pytest {{args}}
+    python -m pytest -n auto --dist loadfile {{args}}
 
 # The tests to run while working: all but the slow ones
 quick *args:
-    python -m pytest -m "not slow" {{args}}
+    python -m pytest -n auto --dist loadfile -m "not slow" {{args}}
 
 # Deliberate faults in the engine, and whether tests notice
 mutants *args:
