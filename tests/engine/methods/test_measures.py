@@ -86,3 +86,16 @@ def test_the_best_rollout_is_the_one_with_the_highest_bound() -> None:
     kept = TWO.keep_best(1)
     assert kept.rollouts == [TWO.rollouts[0]]
     assert kept.rewards.sum() == pytest.approx(-6.2)
+
+
+def test_the_best_is_judged_with_what_its_latents_cost() -> None:
+    """The first is likelier by 0.15, and pays 0.2 for two latents."""
+    near = group([[True, True], [False, False]], [[-1.0, -1.0], [-1.1, -1.05]], [-1.0, -1.0])
+    assert near.keep_best(1).rollouts == [near.rollouts[1]]
+
+
+def test_advantages_are_returns_less_those_of_the_others() -> None:
+    first = TWO.returns[0] - TWO.returns[1]
+    assert TWO.advantages == pytest.approx(np.array([first, -first]))
+    alone = TWO.keep_best(1)
+    assert alone.advantages == pytest.approx(np.zeros((1, 4)))
