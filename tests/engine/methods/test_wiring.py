@@ -158,6 +158,7 @@ def test_a_decision_has_the_advantage_of_what_followed_it(mode: str, gamma: floa
         ]
     else:
         worth = group.returns.tolist()
+    np.testing.assert_allclose(group.returns, worth)
     edge = [worth[0][t] - worth[1][t] for t in range(2)]
     asked = targets(mode, group, ra3)
     gates = [edge[0], edge[1], -edge[0], -edge[1]] if mode == "trajectory" else [edge[0], -edge[0], edge[1], -edge[1]]
@@ -201,6 +202,17 @@ def test_exploration_weighs_a_decision_by_what_q_would_have_done(mode: str) -> N
     np.testing.assert_allclose(explored.weights.upto, upto)
     ours, others = np.array(upto) * explored.rewards, (np.array(upto) * explored.rewards)[::-1]
     np.testing.assert_allclose(explored.coefficients, ours - np.array(upto) * others)
+
+
+def test_the_slope_of_the_kl_is_weighed_by_what_was_decided_before_it() -> None:
+    """The KL is the same whatever the decision at its own line: that must not weigh it."""
+    ra3 = settings(bound="bernoulli", alpha=0.9, horizon=1)
+    group = scored("trajectory", ra3, behaviour=0.4)
+    g = 0.2
+    slope = g * (math.log(g / 0.1) - math.log((1 - g) / 0.9))
+    gates = by_label(targets("trajectory", group, ra3), "gate")  # of each decision, the KL behind it
+    before = [1, 0.2 / 0.4, 1, 0.8 / 0.6]
+    assert gates[1::2] == pytest.approx([-weight * slope for weight in before])
 
 
 def test_decisions_keep_their_logprob_under_q() -> None:
