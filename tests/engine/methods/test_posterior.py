@@ -61,7 +61,7 @@ def group(*rollouts: Rollout) -> Group:
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("bound", ["penalty", "bernoulli"])
 def test_weights_turn_draws_of_an_exploring_gate_into_the_posterior(bound: str, temperature: float) -> None:
-    """b(z) w(z) against the summands of sum_z p(z) (pi(a|z) e^-c)^(1/kappa) f(z), for a gate and a comment of two words."""
+    """b(z) w(z) against the summands of sum_z p(z) (pi(a|z) e^-c)^(1/kappa): a gate, and a comment of two words."""
     c, alpha, g = 0.3, 0.9, 0.2
     settings = Ra3.model_validate(
         {"bound": bound, "penalty": c, "alpha": alpha, "estep": {"resample_temperature": temperature}}

@@ -169,6 +169,20 @@ def test_a_decision_has_the_advantage_of_what_followed_it(mode: str, gamma: floa
     assert abs(edge[0]) > 1e-3
 
 
+def test_a_row_of_its_own_for_each_annotation_changes_nothing() -> None:
+    ra3 = settings(estep={"comment_kl": 0.5})
+    score = [score_group(toy_policy(3), PROGRAM, TRACE, drawn(0.2), ra3, Compute(row_tokens=n)) for n in (16, 1024)]
+    for name in ("charges", "line_logprobs", "bare_logprobs"):
+        np.testing.assert_allclose(*(getattr(group, name) for group in score), atol=1e-5)
+    assert abs(score[0].charges[0] - score[0].charges[1]).min() > 0.1
+
+
+def test_lines_without_latents_are_those_of_act_throughout() -> None:
+    group = scored("trajectory", settings())
+    np.testing.assert_allclose(group.bare_logprobs, group.line_logprobs[1], atol=1e-5)
+    assert abs(group.bare_logprobs - group.line_logprobs[0]).max() > 0.1
+
+
 def test_a_branch_is_worth_the_lines_within_the_horizon_less_its_charge() -> None:
     ra3 = settings(gamma=0.5, horizon=1)
     group = scored("branch", ra3)

@@ -120,8 +120,9 @@ def test_another_error_is_no_shortage() -> None:
     def wrong(_: Compute) -> None:
         torch.ones(2) @ torch.ones(3)
 
-    with pytest.raises(RuntimeError, match="size"):
+    with pytest.raises(RuntimeError, match="size") as caught:
         MemoryGuard(Compute()).run(wrong)
+    assert not isinstance(caught.value, EnvironmentFault)
 
 
 STARVED = """

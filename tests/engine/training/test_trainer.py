@@ -87,6 +87,12 @@ def test_imitation_makes_the_traces_likelier() -> None:
     assert losses[-1] < losses[0] - 0.1
 
 
+def test_behind_an_update_no_gradient_is_held() -> None:
+    policy = toy_policy(seed=7)
+    trainer(policy).update(tries())
+    assert all(weight.grad is None for weight in policy.model.parameters())
+
+
 def test_a_gradient_that_is_not_finite_leaves_the_weights_alone() -> None:
     policy = toy_policy(seed=7)
     before = policy.fingerprint()
