@@ -10,6 +10,7 @@ from typing import Any
 
 from . import frames
 from .protocol.exchange import Exchange
+from .protocol.mirrors import is_mirror
 from .protocol.own import Own
 from .protocol.telling import Teller
 from .protocol.wire import Untellable, Wire, WireError, parse
@@ -25,7 +26,7 @@ _CLOSED = (
     *(types.AsyncGeneratorType, types.FrameType, types.CodeType, types.TracebackType, types.ModuleType),
 )
 """Types whose attributes lead into the test's source and globals."""
-_NEVER = (types.FrameType, types.CodeType, types.TracebackType)
+_NEVER = (types.FrameType, types.CodeType)
 _NAMES = ("__name__", "__qualname__", "__doc__")
 _STEPS = ("send", "throw", "close")
 
@@ -43,6 +44,7 @@ class Line(Exchange):
         self._reader = frames.FrameReader(channel, answer_limit)
         self._usual = [getattr(sys, name) for name in _STREAMS], [getattr(builtins, name) for name in _PATCHABLE]
         self._nested = 0
+        self._looks_up = False
         self.functions: dict[str, Any] | None = None
         """The program's functions by name, once it is loaded."""
         self.ending: dict[str, Any] | None = None
@@ -96,6 +98,7 @@ class Line(Exchange):
             raise RecursionError("the test and the program call each other too deep")
         self.asked += 1
         self._nested += 1
+        self._looks_up = message["do"] == "__getattribute__"
         try:
             return super().request(*self._with_streams(message, arguments, keywords))
         except WireError:
@@ -139,8 +142,11 @@ class Line(Exchange):
             sys.stdin.read(max(0, printed["stdin"]))
 
     def note_raised(self, error: BaseException) -> None:
-        """Remember it, so that it is known for the program's where the test does not catch it."""
-        self.raised = error
+        """Remember it, so that it is known for the program's where the test does not catch it.
+
+        An attribute that is not there is the test's to stumble over, as it is with any other value.
+        """
+        self.raised = None if isinstance(error, AttributeError) and self._looks_up else error
 
     def send(self, message: bytes) -> None:
         """Write one message; raises CandidateGone where nobody reads."""
@@ -180,7 +186,7 @@ class Line(Exchange):
 
     def perform(self, request: dict[str, Any], arguments: list[Any], keywords: dict[str, Any]) -> Any:
         """An operation on something of the test's, for the candidate, which may not look into the test by it."""
-        thing, name = self.own[request["on"]], request["do"]
+        thing, name = self.thing(request["on"]), request["do"]
         if name in ("__getattribute__", "__setattr__", "__delattr__"):
             _refuse_what_leads_into_the_test(thing, name, arguments)
         elif name in ("__copy__", "__deepcopy__", "is a", "is under", "next few"):
@@ -189,6 +195,10 @@ class Line(Exchange):
 
     def tell_other(self, thing: Any, teller: Teller, inside: int) -> Wire:
         """As `Exchange.tell_other`; what is of the standard library goes by its name."""
+        if is_mirror(thing):
+            return super().tell_other(thing, teller, inside)
+        if isinstance(thing, types.TracebackType):
+            return None  # as the last argument of `__exit__`, where hardly anybody looks at it
         if isinstance(thing, _NEVER):
             raise Untellable(f"a value of type {type(thing).__name__} has no form that crosses")
         if isinstance(thing, _BY_NAME):

@@ -17,6 +17,7 @@ ALONE = 64
 """Steps of an iterator that are asked for one by one, before several are asked for at once: what a test looks at step by
 step is exact, and what it only collects is not slow."""
 MOST_AT_ONCE = 256
+_VIEWS = ("dict_keys", "dict_items")
 
 
 class Operators:
@@ -36,19 +37,28 @@ class Operators:
         made |= {name: self._compared(name) for name in COMPARISONS}
         made |= {name: self._calculated(name) for name in ARITHMETIC}
         made |= {name: self._of_one(name) for name in NUMBERS}
-        return made | {"__contains__": self._contains, "__hash__": self._hash, "__next__": self._next}
+        own = {"__contains__": self._contains, "__hash__": self._hash, "__next__": self._next}
+        return made | {name: _as_function(method) for name, method in own.items()}
 
     def _compared(self, name: str) -> Callable[[Any, Any], Any]:
         def compare(mirror: Any, other: Any) -> Any:
             if not is_mirror(other):
-                return NotImplemented
+                return self._as_set(mirror, name, other)
             self.own_word += 1
             return self._ask(mirror, name, (other,))
 
         return compare
 
+    def _as_set(self, mirror: Any, name: str, other: Any) -> Any:
+        """With a value nothing is compared by the candidate's word; a view of a dict by what is in it."""
+        if type(mirror).__name__ not in _VIEWS or not isinstance(other, set | frozenset):
+            return NotImplemented
+        return getattr(set, name)(set(mirror), other)
+
     def _calculated(self, name: str) -> Callable[..., Any]:
         def calculate(mirror: Any, other: Any, *more: Any) -> Any:
+            if type(mirror).__name__ in _VIEWS:
+                return self._as_set(mirror, name, set(other))
             result = self._ask(mirror, name, (other, *more))
             if is_mirror(other) and not (self._is_mixed(mirror) or self._is_mixed(other)):
                 return result
@@ -88,6 +98,11 @@ class Operators:
         if ahead is None:
             ahead = self._ahead[id(mirror)] = _Ahead(self._ask, self._note_raised, mirror)
         return ahead.next()
+
+
+def _as_function(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What a class calls with its instance, as it does not a bound method."""
+    return lambda mirror, *arguments: method(mirror, *arguments)
 
 
 class _Ahead:

@@ -46,15 +46,17 @@ class Exchange:
         self, thing: Any, name: str, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None
     ) -> Any:
         """One operation on an object of the other side: its value, or what it raised is raised."""
-        number = self.mirrors.number_of(thing)
-        if number is None:
+        on: Wire = self.mirrors.number_of(thing)
+        if on is None:
+            on = self.mirrors.without_number(thing, self._teller([]))
+        if on is None:
             raise TypeError(f"a copy of an object of the program cannot be asked for {name}")
-        return self.request({"do": name, "on": number}, arguments, keywords)
+        return self.request({"do": name, "on": on}, arguments, keywords)
 
     def request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         """Send one request and wait for its answer, doing meanwhile what the other side asks."""
         if len(self.kept):
-            message |= {"forget": self.kept.forget_unused(), "changed": self.kept.changes()}
+            message |= {"changed": self.kept.changes(), "forget": self.kept.forget_unused()}
         payload, boxes = self._compose(lambda: self._tell_request(message, arguments, keywords))
         self.send(payload)
         self.kept.settle()
@@ -113,17 +115,18 @@ class Exchange:
             return outcome
         if not isinstance(outcome, BaseException):
             raise WireError("an exception is wanted")
-        self.note_raised(outcome)
+        if type(answer["raised"]) is list:  # and so none of our own that came back
+            self.note_raised(outcome)
         raise outcome
 
     def note_raised(self, error: BaseException) -> None:
         """Told of what an operation raised on the other side, before it is raised here."""
 
     def _keep_up(self, message: dict[str, Any]) -> None:
-        if "forget" in message:
-            self.kept.forget(message["forget"])
         if "changed" in message:
             self.kept.apply(message["changed"])
+        if "forget" in message:
+            self.kept.forget(message["forget"])
 
     def answer(self, request: dict[str, Any]) -> bytes:
         """Do what is asked, and tell its outcome."""
@@ -160,7 +163,11 @@ class Exchange:
 
     def perform(self, request: dict[str, Any], arguments: list[Any], keywords: dict[str, Any]) -> Any:
         """The operation itself."""
-        return operators.perform(self.own[request["on"]], request["do"], arguments, keywords)
+        return operators.perform(self.thing(request["on"]), request["do"], arguments, keywords)
+
+    def thing(self, on: Wire) -> Any:
+        """What is to be operated on: one of ours by its number, or a value of a class of ours."""
+        return self.own[on] if type(on) is int else read_safely(lambda: Reader(self._read_other).read(on))
 
     def _contents(self, boxes: list[Any]) -> list[bytes]:
         """What is in each box, to be compared with what is in it later."""

@@ -19,7 +19,7 @@ from .operators import Ask
 from .own import FUNCTION, Own
 from .reading import Reader
 from .telling import Teller
-from .wire import TYPES, Wire, WireError
+from .wire import TYPES, Untellable, Wire, WireError
 
 _BOXES = {kind.__name__: kind for kind in (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)}
 _SEEN_AS: dict[str, Any] = {
@@ -29,6 +29,7 @@ _SEEN_AS: dict[str, Any] = {
     "coroutine": CoroutineType,
     "async_generator": AsyncGeneratorType,
     "builtin_function_or_method": type(len),
+    **{kind.__name__: kind for kind in (map, zip, filter, enumerate, reversed, property, memoryview)},
     "dict_keys": type({}.keys()),
     "dict_values": type({}.values()),
     "dict_items": type({}.items()),
@@ -40,6 +41,12 @@ class MirrorType(type):
     """The class of stand-in classes: what they do not have themselves is asked of the class they stand for."""
 
     _ask: Ask
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], contents: dict[str, Any]) -> Any:
+        """A stand-in class; a test's own class cannot be made from one."""
+        if "_ask" not in contents:
+            raise Untellable(f"a class of the test, {name}, that is made from one of the program")
+        return super().__new__(mcs, name, bases, contents)
 
     def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
         """An instance, made on the other side."""
@@ -93,7 +100,7 @@ class Mirrors:
         number = self._numbers.get(id(kind))
         if number is None or isinstance(thing, type):
             return None
-        if isinstance(kind, MirrorEnum):
+        if isinstance(kind, MirrorEnum) and isinstance(thing, enum.Enum):
             return {"your member": [number, teller.tell(thing._value_)]}
         if isinstance(thing, tuple):
             return {"your tuple": [number, teller.items(tuple.__iter__(thing), -1, 1)]}
@@ -259,8 +266,6 @@ class Mirrors:
         def look_up(member: Any, attribute: str) -> Any:
             if attribute.startswith("_"):
                 raise AttributeError(attribute)
-            if self.number_of(member) is None:
-                ask(type(member), "__getattribute__", (member.name,))  # from now on it has a number
             return ask(member, "__getattribute__", (attribute,))
 
         def body(namespace: Any) -> None:

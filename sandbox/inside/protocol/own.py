@@ -12,6 +12,8 @@ from .wire import TYPES, Wire
 
 _VALUE_BASES = (int, float, complex, str, bytes, tuple, frozenset)
 _BOX_BASES = ("list", "dict", "set", "bytearray", "deque", "OrderedDict", "Counter", "defaultdict")
+_OVERRIDABLE = ("__getitem__", "__setitem__", "__delitem__", "__len__", "__iter__", "__contains__", "__missing__")
+"""Operators of a container's class that are asked for where it has its own; what equals it is not for it to say."""
 _MODULES_OF_BOXES = ("builtins", "collections")
 _MOST_TEXT = 1 << 16
 FUNCTION = type(lambda: None)
@@ -50,15 +52,20 @@ class Own:
         if isinstance(thing, BaseException):
             return {"exception": self._exception(thing, teller)}
         if kind is type(sys):
-            return {"module": [thing.__name__, self.number(thing), self._class(kind, teller)]}
+            return {"module": [thing.__name__, self.number(thing), self._class(kind, teller, of_instance=True)]}
         if _is_enum(kind):
-            return {"member": [self._class(kind, teller), self.number(thing), thing._name_, teller.tell(thing._value_)]}
+            return {"member": self._member(thing, kind, teller)}
         if isinstance(thing, tuple) and _fields_of(kind):
             return {"namedtuple": [self._class(kind, teller), teller.items(tuple.__iter__(thing), inside, 1)]}
         return self._by_reference(thing, kind, teller, inside)
 
+    def _member(self, member: Any, kind: Any, teller: Teller) -> Wire:
+        """By its name; a combination of flags, which has none, by its value."""
+        name = member._name_ if member._name_ in kind.__members__ else None
+        return [self._class(kind, teller), self.number(member), name, teller.tell(member._value_)]
+
     def _by_reference(self, thing: Any, kind: type, teller: Teller, inside: int) -> Wire:
-        told = [self.number(thing), self._class(kind, teller)]
+        told = [self.number(thing), self._class(kind, teller, of_instance=True)]
         if _box_base(kind) is not None:
             number = teller.number(thing, inside)
             return {"box": [*told, teller.content(number, thing)]}
@@ -66,9 +73,12 @@ class Own:
             return {"subclass": [*told, teller.base_value(thing, inside)]}
         return {"object": told}
 
-    def _class(self, kind: type, teller: Teller) -> Wire:
-        """A class by its name, where it is built in, else by its number, with what it is like the first time."""
-        if TYPES.get(kind.__name__) is kind:
+    def _class(self, kind: type, teller: Teller, of_instance: bool = False) -> Wire:
+        """A class by its name, where it is built in, else by its number, with what it is like the first time.
+
+        A class ``of_instance`` is wanted for a handle, and so always one of its own.
+        """
+        if not of_instance and TYPES.get(kind.__name__) is kind:
             return kind.__name__
         number = self.number(kind)
         if number in self._described:
@@ -104,14 +114,15 @@ class Own:
             described["dataclass"] = [list(kind.__dataclass_fields__), _compares_fields(kind)]
         elif (base := _box_base(kind)) is not None:
             described["box"] = base.__name__
-            described["own"] = [name for name in dir(base) if not name.startswith("__") and _overrides(kind, base, name)]
+            names = [name for name in dir(base) if not name.startswith("__")]
+            described["own"] = [name for name in (*names, *_OVERRIDABLE) if _overrides(kind, base, name)]
         return described
 
     def _exception(self, error: BaseException, teller: Teller) -> Wire:
         """Its class, number, arguments, text and what else it holds; and the one it was raised from."""
         attributes = vars(error) | {name: getattr(error, name) for name in ("name", "path") if hasattr(error, name)}
         cause = error.__cause__ if isinstance(error.__cause__, BaseException) else None
-        built_in = TYPES.get(type(error).__name__) is type(error)
+        built_in = _is_built_in(type(error))
         return [
             self._class(type(error), teller),
             None if built_in and not self._keep_exceptions else self.number(error),
@@ -141,6 +152,10 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
     return error.args
 
 
+def _is_built_in(kind: type) -> bool:
+    return TYPES.get(kind.__name__) is kind
+
+
 def _is_enum(kind: type) -> bool:
     enum = sys.modules.get("enum")
     return enum is not None and isinstance(kind, enum.EnumType)
@@ -167,7 +182,7 @@ def _defines(kind: type, name: str) -> bool:
     """Whether instances have the operator by their class, beyond what every object or enumeration has."""
     for base in kind.__mro__:
         if name in vars(base):
-            return base is not object and base.__module__ != "enum"
+            return base is not object and base.__module__ != "enum" and not (_is_enum(kind) and _is_built_in(base))
     return False
 
 

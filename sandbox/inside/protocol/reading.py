@@ -173,5 +173,6 @@ _READ: dict[str, Callable[[Reader, Wire], Any]] = {
     "bytes": lambda _reader, text: bytes.fromhex(text),
     "memoryview": lambda _reader, text: memoryview(bytes.fromhex(text)),
     "ellipsis": lambda _reader, _inside: ...,
+    "not implemented": lambda _reader, _inside: NotImplemented,
     "type": lambda _reader, name: TYPES[name],
 }

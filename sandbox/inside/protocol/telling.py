@@ -183,6 +183,7 @@ _WRITE: dict[type, _Write] = {
     bytes: lambda _teller, value, _inside, _depth: {"bytes": value.hex()},
     memoryview: lambda _teller, value, _inside, _depth: {"memoryview": value.tobytes().hex()},
     type(...): lambda _teller, _value, _inside, _depth: {"ellipsis": 0},
+    type(NotImplemented): lambda _teller, _value, _inside, _depth: {"not implemented": 0},
 }
 _BASES = (bool, int, float, str, complex, bytes, bytearray, list, set, deque, Counter, OrderedDict, defaultdict, dict)
 _BASES = (*_BASES, tuple, frozenset)
