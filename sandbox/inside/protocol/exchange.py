@@ -173,11 +173,10 @@ class Exchange:
         """What is in each box, to be compared with what is in it later."""
         if not boxes:
             return []
-        return deeply(lambda: self._contents_by(self._teller(boxes), len(boxes))[1])
+        return deeply(lambda: self._contents_by(Teller(self.tell_other, boxes, self.kept.numbers, briefly=True)))
 
-    def _contents_by(self, teller: Teller, count: int) -> tuple[list[Wire], list[bytes]]:
-        trees = [teller.content(number, teller.boxes[number]) for number in range(count)]
-        return trees, [dumps(tree) for tree in trees]
+    def _contents_by(self, teller: Teller) -> list[bytes]:
+        return [dumps(teller.content(number, box)) for number, box in enumerate(teller.boxes[:])]
 
     def _tell_answer(self, work: _Work) -> tuple[Wire, list[Any]]:
         teller = self._teller(work.boxes)
@@ -188,9 +187,7 @@ class Exchange:
         else:
             message["value"] = teller.tell(work.outcome[0])
         if work.boxes:
-            count = len(work.boxes)
-            trees, contents = self._contents_by(teller, count)
-            after = [[n, trees[n]] for n in range(count) if contents[n] != work.before[n]]
+            after = self._tell_boxes(teller, work)
             if after:
                 message["after"] = after
             teller.items(work.arguments, -1, 0)
@@ -200,6 +197,22 @@ class Exchange:
             if kept:
                 message["kept"] = kept
         return message, teller.boxes
+
+    def _tell_boxes(self, teller: Teller, work: _Work) -> list[Wire]:
+        """What is in those of the boxes that came whose content has changed; all are looked at for what uses them."""
+        seen = Teller(self.tell_other, work.boxes, self.kept.numbers, briefly=True)
+        contents = self._contents_by(seen)
+        changed = [number for number, content in enumerate(contents) if content != work.before[number]]
+        for number in range(len(work.boxes)):
+            teller.uses[number] += 0 if changed else seen.uses[number]
+            if teller.within[number] < 0:
+                teller.within[number] = seen.within[number]
+        after = [[number, teller.content(number, teller.boxes[number])] for number in changed]
+        if changed:
+            teller.briefly = True
+            for number in set(range(len(work.boxes))) - set(changed):
+                teller.content(number, teller.boxes[number])
+        return after
 
     def _tell_raised(self, teller: Teller, error: BaseException) -> Wire:
         told = teller.tell(error)

@@ -12,7 +12,7 @@ from typing import Any
 
 from .reading import Reader
 from .telling import Otherwise, Teller
-from .wire import Wire, WireError, dumps
+from .wire import Wire, WireError, deeply, dumps
 
 _HELD_HERE = 2
 """References that the table and the question itself make."""
@@ -53,20 +53,24 @@ class Kept:
     def settle(self) -> None:
         """Remember what is in those that are new: the other side knows it."""
         for number in self._boxes.keys() - self._states.keys():
-            self._states[number] = dumps(self._content(number)[0])
+            self._states[number] = dumps(self._content(number, briefly=True)[0])
 
-    def _content(self, number: int) -> tuple[Wire, Teller]:
-        teller = Teller(self._otherwise, kept=self.numbers)
+    def _content(self, number: int, briefly: bool) -> tuple[Wire, Teller]:
         box = self._boxes[number]
-        return teller.content(teller.number(box), box), teller
+
+        def tell() -> tuple[Wire, Teller]:
+            teller = Teller(self._otherwise, kept=self.numbers, briefly=briefly)
+            return teller.content(teller.number(box), box), teller
+
+        return deeply(tell)
 
     def changes(self) -> list[Wire]:
         """For each whose content changed since it was last told: its number, its content, new numbers for what is
         nested in it."""
         changed = []
         for number in list(self._boxes):
-            tree, teller = self._content(number)
-            if dumps(tree) != self._states.get(number):
+            if dumps(self._content(number, briefly=True)[0]) != self._states.get(number):
+                tree, teller = self._content(number, briefly=False)
                 changed.append([number, tree, [self.keep(box) for box in teller.boxes[1:]]])
                 self._states.pop(number, None)
         return changed

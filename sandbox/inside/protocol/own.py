@@ -81,7 +81,7 @@ class Own:
         if not of_instance and TYPES.get(kind.__name__) is kind:
             return kind.__name__
         number = self.number(kind)
-        if number in self._described:
+        if teller.briefly or number in self._described:
             return number
         self._described[number] = None
         return [number, self.describe(kind, teller)]

@@ -38,7 +38,10 @@ class Teller:
         otherwise: Otherwise | None = None,
         boxes: Iterable[Any] = (),
         kept: dict[int, int] | None = None,
+        briefly: bool = False,
     ) -> None:
+        self.briefly = briefly
+        """Whether it is only told to be compared, and nobody is told what its classes are like."""
         self._kept = kept or {}
         self._otherwise = otherwise or no_value
         self.boxes = list(boxes)
@@ -111,10 +114,11 @@ class Teller:
 
     def list_items(self, values: list[Any], inside: int, depth: int) -> list[Wire]:
         """As `items`, quickly where there are many of one plain kind."""
-        kinds = set(map(type, list.__iter__(values)))
-        if kinds <= _ATOMS or (kinds == _INTS and max(values) < PLAIN_INT and min(values) > -PLAIN_INT):
-            return list(list.__iter__(values))
-        return self.items(list.__iter__(values), inside, depth)
+        plain = list(list.__iter__(values))  # whatever a subclass makes of iteration
+        kinds = set(map(type, plain))
+        if kinds <= _ATOMS or (kinds == _INTS and max(plain) < PLAIN_INT and min(plain) > -PLAIN_INT):
+            return plain
+        return self.items(plain, inside, depth)
 
     def pairs(self, items: Iterable[tuple[Any, Any]], inside: int, depth: int) -> list[Wire]:
         """Keys and values, in order."""
@@ -167,7 +171,7 @@ def _numpy_content(_teller: Teller, value: Any, _inside: int, _depth: int) -> Wi
 _BOXES: dict[type, _Write] = {
     list: Teller.list_items,
     set: lambda teller, value, inside, depth: teller.items(set.__iter__(value), inside, depth),
-    bytearray: lambda _teller, value, _inside, _depth: value.hex(),
+    bytearray: lambda _teller, value, _inside, _depth: bytearray.hex(value),
     deque: _deque_content,
     Counter: _dict_content,
     OrderedDict: _ordered_content,

@@ -41,12 +41,13 @@ def deeply(work: Callable[[], Result], calls: int = _CALLS) -> Result:
     try:
         return work()
     except RecursionError:
-        before = sys.getrecursionlimit()
-        sys.setrecursionlimit(before + calls)
-        try:
-            return work()
-        finally:
-            sys.setrecursionlimit(before)
+        pass  # and with it go the frames that hold what they were at
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + calls)
+    try:
+        return work()
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def dumps(tree: Wire) -> bytes:
