@@ -175,9 +175,10 @@ def _tested_builtins(code: types.CodeType, source: str, functions: dict[str, Any
     tested: set[str] = set()
     for node in tree.body:
         call = _called_first(node)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ours:
-            if all(hasattr(builtins, each.id) for each in ast.walk(node) if isinstance(each, ast.Name)):
-                tested.add(call.func.id)
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ours):
+            continue
+        if all(hasattr(builtins, each.id) for each in ast.walk(node) if isinstance(each, ast.Name)):
+            tested.add(call.func.id)
     if alone:
         return tested
     elsewhere = _used_elsewhere(tree)
@@ -224,7 +225,7 @@ def _run_calls(test: dict[str, Any], line: Line) -> Outcome:
 
 
 def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists: bool = False) -> bool:
-    """Equality of types, floats within an absolute and relative tolerance; nan is within none, an integer needs none."""
+    """Equality of types, floats within an absolute and relative tolerance: nan is within none, integers need none."""
     if tolerance is not None and {type(answer), type(expected)} in ({float}, {int, float}):
         try:
             return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)

@@ -14,8 +14,8 @@ from .protocol.mirrors import is_mirror
 from .protocol.operators import ARITHMETIC, COMPARISONS, NUMBERS, Ask, sent
 
 ALONE = 64
-"""Steps of an iterator that are asked for one by one, before several are asked for at once: what a test looks at step by
-step is exact, and what it only collects is not slow."""
+"""Steps of an iterator that are asked for one by one, before several are asked for at once: what a test looks at step
+by step is exact, and what it only collects is not slow."""
 MOST_AT_ONCE = 256
 _VIEWS = ("dict_keys", "dict_items")
 
@@ -37,8 +37,11 @@ class Operators:
         made |= {name: self._compared(name) for name in COMPARISONS}
         made |= {name: self._calculated(name) for name in ARITHMETIC}
         made |= {name: self._of_one(name) for name in NUMBERS}
-        own = {"__contains__": self._contains, "__hash__": self._hash, "__next__": self._next}
-        return made | {name: _as_function(method) for name, method in own.items()}
+        return made | {
+            "__contains__": _to_be_bound(self._contains),
+            "__hash__": _to_be_bound(self._hash),
+            "__next__": _to_be_bound(self._next),
+        }
 
     def _compared(self, name: str) -> Callable[[Any, Any], Any]:
         def compare(mirror: Any, other: Any) -> Any:
@@ -90,7 +93,7 @@ class Operators:
         return self._ask(mirror, "__contains__", (item,)) is True
 
     def _hash(self, mirror: Any) -> int:
-        """Its own, so that equal objects meet in a set; never that of a value but by chance, and then not equal to it."""
+        """Its own, so that equal objects meet in a set; that of a value only by chance, and then not equal to it."""
         return hash((Operators, self._ask(mirror, "__hash__")))
 
     def _next(self, mirror: Any) -> Any:
@@ -100,9 +103,13 @@ class Operators:
         return ahead.next()
 
 
-def _as_function(method: Callable[..., Any]) -> Callable[..., Any]:
-    """What a class calls with its instance, as it does not a bound method."""
-    return lambda mirror, *arguments: method(mirror, *arguments)
+def _to_be_bound(method: Any) -> Callable[..., Any]:
+    """A function, which a class gives its instance; a method of ours has one already."""
+
+    def call(mirror: Any, *arguments: Any) -> Any:
+        return method(mirror, *arguments)
+
+    return call
 
 
 class _Ahead:

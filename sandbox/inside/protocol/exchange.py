@@ -1,9 +1,9 @@
 """One side of the conversation between judge and candidate: asks, answers what is asked meanwhile, and keeps in step.
 
-A request is ``{"do": operation, "on": number, "arguments": [...], "keywords": [...]}``, its answer ``{"value": ...}`` or
-``{"raised": ...}``. With the answer comes what the operation did to the boxes among its arguments (``after``), which of
-them, and of the answer's own, the answering side holds on to (``kept``), and, both ways, what has become of those that
-are kept (``changed``).
+A request is ``{"do": operation, "on": number, "arguments": [...], "keywords": [...]}``, its answer ``{"value": ...}``
+or ``{"raised": ...}``. With the answer comes what the operation did to the boxes among its arguments (``after``), which
+of them, and of the answer's own, the answering side holds on to (``kept``), and, both ways, what has become of those
+that are kept (``changed``).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from . import operators
+from .kept import Kept
 from .mirrors import Mirrors
 from .own import Own
 from .reading import Reader, read_safely
 from .reading import no_value as read_no_value
-from .kept import Kept
 from .telling import Teller
-from .wire import Wire, WireError, deeply, dumps, parse
+from .wire import Wire, WireError, deeply, dumps
 
 Operators = Callable[[Callable[..., Any]], dict[str, Callable[..., Any]]]
 """Given what sends an operation, the operators of stand-ins."""
@@ -216,7 +216,7 @@ class Exchange:
 
     def _tell_raised(self, teller: Teller, error: BaseException) -> Wire:
         told = teller.tell(error)
-        return told["exception"] if "exception" in told else told
+        return told.get("exception", told)
 
     def _held_on_to(self, teller: Teller, came: int) -> list[list[int]]:
         """Numbers of the boxes to which something refers beside what was told, and of those within them."""
@@ -255,7 +255,9 @@ class Exchange:
             case "your member":
                 number, value = inside
                 kind = self.own[number]
-                return kind(reader.read(value)) if isinstance(kind, enum.EnumType) else read_no_value(reader, tag, inside)
+                return (
+                    kind(reader.read(value)) if isinstance(kind, enum.EnumType) else read_no_value(reader, tag, inside)
+                )
             case "your tuple":
                 kind, items = inside
                 return tuple.__new__(self.own[kind], reader.items(items))
@@ -271,9 +273,7 @@ class _Work:
 
     __slots__ = ("arguments", "before", "boxes", "changed", "keywords", "more", "outcome", "raised")
 
-    def __init__(
-        self, arguments: list[Any], keywords: dict[str, Any], boxes: list[Any], before: list[bytes]
-    ) -> None:
+    def __init__(self, arguments: list[Any], keywords: dict[str, Any], boxes: list[Any], before: list[bytes]) -> None:
         self.arguments, self.keywords, self.boxes, self.before = arguments, keywords, boxes, before
         self.outcome: list[Any] = []
         """The value, or what was raised, in a list: one reference that can be counted."""

@@ -88,7 +88,7 @@ class Mirrors:
         """The functions that stand-in classes have for operators that cross."""
         self._things: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}
-        self._keep(0, self._make_class(0, Own().describe(FUNCTION, Teller()), Reader()))
+        self._keep(0, self._make_class(Own().describe(FUNCTION, Teller()), Reader()))
 
     def number_of(self, thing: Any) -> int | None:
         """The number of what a stand-in stands for; None for anything else."""
@@ -119,26 +119,18 @@ class Mirrors:
 
     def read(self, reader: Reader, tag: str, inside: Wire) -> Any:
         """What a tag of `Own.tell` stands for; raises WireError for any other."""
-        match tag:
-            case "class":
-                return self._class(reader, inside)
-            case "object":
-                number, kind = inside
-                return self._things.get(number) or self._keep(number, object.__new__(self._class(reader, kind)))
-            case "exception":
-                return self._exception(reader, inside)
-            case "member":
-                return self._member(reader, inside)
-            case "namedtuple":
-                kind, items = inside
-                return tuple.__new__(self._class(reader, kind), reader.items(items))
-            case "module":
-                return self._module(reader, inside)
-            case "subclass":
-                return self._subclass(reader, inside)
-            case "box":
-                return self._box(reader, inside)
-        raise WireError(f"unknown tag {tag[:40]!r}")
+        read = _READ.get(tag)
+        if read is None:
+            raise WireError(f"unknown tag {tag[:40]!r}")
+        return read(self, reader, inside)
+
+    def _object(self, reader: Reader, told: Wire) -> Any:
+        number, kind = told
+        return self._things.get(number) or self._keep(number, object.__new__(self._class(reader, kind)))
+
+    def _tuple(self, reader: Reader, told: Wire) -> Any:
+        kind, items = told
+        return tuple.__new__(self._class(reader, kind), reader.items(items))
 
     def _class(self, reader: Reader, told: Wire) -> Any:
         if type(told) is str:
@@ -147,17 +139,19 @@ class Mirrors:
             kind = self._things[told]
         else:
             number, description = told
-            kind = self._things.get(number) or self._keep(number, self._make_class(number, description, reader))
+            kind = self._things.get(number) or self._keep(number, self._make_class(description, reader))
         if not isinstance(kind, type):
             raise WireError("a class is wanted")
         return kind
 
-    def _make_class(self, number: int, told: dict[str, Wire], reader: Reader) -> Any:
+    def _make_class(self, told: dict[str, Wire], reader: Reader) -> Any:
         bases = tuple(self._class(reader, base) for base in told["bases"])
-        contents = {name: self._operators[name] for name in told["operators"] if name in self._operators}
+        contents: dict[str, Any] = {
+            name: self._operators[name] for name in told["operators"] if name in self._operators
+        }
         contents |= {"__module__": told["module"], "_ask": self._ask}
         if "unhashable" in told:
-            contents["__hash__"] = None
+            contents |= {"__hash__": None}
         if "members" in told:
             return self._make_enum(told, reader, bases, contents)
         name, base, contents = self._of_kind(told, bases, contents)
@@ -174,7 +168,7 @@ class Mirrors:
             return name, BaseException, self._of_exception(contents)
         if "fields" in told:
             mirrored = any(isinstance(base, MirrorType) and issubclass(base, tuple) for base in bases)
-            base = tuple if mirrored else namedtuple(name, told["fields"])  # noqa: PYI024  # made from what was told
+            base = tuple if mirrored else namedtuple(name, told["fields"])
             return name, base, self._of_value(contents, ())
         if "box" in told:
             return name, _BOXES[told["box"]], self._of_value(contents, told["own"])
@@ -328,13 +322,23 @@ class Mirrors:
             return self._things.get(number) or self._keep(number, object.__new__(made))
 
 
+_READ: dict[str, Callable[[Mirrors, Reader, Wire], Any]] = {
+    "class": Mirrors._class,
+    "object": Mirrors._object,
+    "exception": Mirrors._exception,
+    "member": Mirrors._member,
+    "namedtuple": Mirrors._tuple,
+    "module": Mirrors._module,
+    "subclass": Mirrors._subclass,
+    "box": Mirrors._box,
+}
 _VALUES = (int, float, complex, str, bytes, tuple, frozenset)
 _ADDED_TO_VALUES = ("__str__", "__repr__", "__format__", "__call__", "__enter__", "__exit__", "__module__")
 
 
 def _new_exception(kind: Any, arguments: list[Any], text: str) -> BaseException:
     """Made as its built-in base makes it, so that ``errno`` and its like are there; by its text where it will not."""
-    base = next(base for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
+    base: Any = next(base for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
     try:
         error: BaseException = base.__new__(kind, *arguments)
         base.__init__(error, *arguments)

@@ -10,15 +10,20 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
-_ARITHMETIC = "add sub mul truediv floordiv mod pow matmul lshift rshift and or xor"
-ARITHMETIC = tuple(f"__{side}{name}__" for name in _ARITHMETIC.split() for side in ("", "r", "i"))
-ARITHMETIC = (*ARITHMETIC, "__divmod__", "__rdivmod__")
-NUMBERS = ("__bool__", "__int__", "__float__", "__complex__", "__index__", "__round__", "__trunc__", "__floor__")
-NUMBERS = (*NUMBERS, "__ceil__", "__abs__", "__neg__", "__pos__", "__invert__")
-CONTAINERS = ("__len__", "__iter__", "__next__", "__reversed__", "__contains__", "__length_hint__")
-CONTAINERS = (*CONTAINERS, "__getitem__", "__setitem__", "__delitem__")
-OTHERS = ("__call__", "__hash__", "__str__", "__repr__", "__format__", "__bytes__", "__fspath__", "__enter__", "__exit__")
-OTHERS = (*OTHERS, "__await__", "__aiter__", "__anext__", "__aenter__", "__aexit__")
+_SIDED = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift", "and", "or", "xor"]
+ARITHMETIC = (*(f"__{side}{name}__" for name in _SIDED for side in ("", "r", "i")), "__divmod__", "__rdivmod__")
+NUMBERS = (
+    *("__bool__", "__int__", "__float__", "__complex__", "__index__", "__round__", "__trunc__", "__floor__"),
+    *("__ceil__", "__abs__", "__neg__", "__pos__", "__invert__"),
+)
+CONTAINERS = (
+    *("__len__", "__iter__", "__next__", "__reversed__", "__contains__", "__length_hint__"),
+    *("__getitem__", "__setitem__", "__delitem__"),
+)
+OTHERS = (
+    *("__call__", "__hash__", "__str__", "__repr__", "__format__", "__bytes__", "__fspath__", "__enter__", "__exit__"),
+    *("__await__", "__aiter__", "__anext__", "__aenter__", "__aexit__"),
+)
 CROSSING = (*COMPARISONS, *ARITHMETIC, *NUMBERS, *CONTAINERS, *OTHERS)
 """Operators that the classes of stand-ins have where the class they stand for has them."""
 

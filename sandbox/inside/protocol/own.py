@@ -16,6 +16,7 @@ _OVERRIDABLE = ("__getitem__", "__setitem__", "__delitem__", "__len__", "__iter_
 """Operators of a container's class that are asked for where it has its own; what equals it is not for it to say."""
 _MODULES_OF_BOXES = ("builtins", "collections")
 _MOST_TEXT = 1 << 16
+_MOST_CAUSES = 10
 FUNCTION = type(lambda: None)
 """The one class that both sides know from the start, by the number 0: almost all that is asked is a function's."""
 
@@ -29,6 +30,7 @@ class Own:
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._described: dict[int, None] = {}
+        self._being_told: list[BaseException] = []
         self._described[self.number(FUNCTION)] = None
 
     def __getitem__(self, number: Any) -> Any:
@@ -50,7 +52,11 @@ class Own:
         if isinstance(thing, type):
             return {"class": self._class(thing, teller)}
         if isinstance(thing, BaseException):
-            return {"exception": self._exception(thing, teller)}
+            return (
+                None
+                if any(thing is error for error in self._being_told)
+                else {"exception": self._exception(thing, teller)}
+            )
         if kind is type(sys):
             return {"module": [thing.__name__, self.number(thing), self._class(kind, teller, of_instance=True)]}
         if _is_enum(kind):
@@ -95,10 +101,10 @@ class Own:
         while len(self._described) > from_there:
             self._described.popitem()
 
-    def describe(self, kind: type, teller: Teller) -> Wire:
+    def describe(self, kind: Any, teller: Teller) -> Wire:
         """What a class is like: what the other side makes a stand-in class from."""
         bases = [self._class(base, teller) for base in kind.__bases__ if base is not object]
-        described = {
+        described: dict[str, Any] = {
             "name": str(kind.__name__),
             "module": str(kind.__module__),
             "bases": bases,
@@ -120,8 +126,16 @@ class Own:
 
     def _exception(self, error: BaseException, teller: Teller) -> Wire:
         """Its class, number, arguments, text and what else it holds; and the one it was raised from."""
+        self._being_told.append(error)
+        try:
+            return self._parts_of_exception(error, teller)
+        finally:
+            self._being_told.pop()
+
+    def _parts_of_exception(self, error: BaseException, teller: Teller) -> Wire:
+        """Its class, number, arguments, text and what else it holds; and the one it was raised from."""
         attributes = vars(error) | {name: getattr(error, name) for name in ("name", "path") if hasattr(error, name)}
-        cause = error.__cause__ if isinstance(error.__cause__, BaseException) else None
+        cause = error.__cause__ if len(self._being_told) < _MOST_CAUSES else None
         built_in = _is_built_in(type(error))
         return [
             self._class(type(error), teller),

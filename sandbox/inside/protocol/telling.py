@@ -53,7 +53,7 @@ class Teller:
 
     def tell(self, value: Any, inside: int = -1, depth: int = 0) -> Wire:
         """The tagged tree of a value; raises Untellable."""
-        kind = type(value)
+        kind: Any = type(value)
         if kind in _ATOMS:
             return value
         if kind is int:
@@ -65,8 +65,8 @@ class Teller:
         write = _WRITE.get(kind)
         return self._seldom(kind, value, inside, depth) if write is None else write(self, value, inside, depth + 1)
 
-    def _seldom(self, kind: type, value: Any, inside: int, depth: int) -> Wire:
-        if kind is type and TYPES.get(value.__name__) is value:
+    def _seldom(self, kind: Any, value: Any, inside: int, depth: int) -> Wire:
+        if kind is type and TYPES.get(str(value.__name__)) is value:
             return {"type": value.__name__}
         if _add_box_kind(kind):
             return self._box(kind, value, inside, depth)
@@ -141,7 +141,9 @@ def _tagged(tag: str) -> _Write:
 
 
 def _steps(tag: str) -> _Write:
-    return lambda teller, value, inside, depth: {tag: teller.items((value.start, value.stop, value.step), inside, depth)}
+    return lambda teller, value, inside, depth: {
+        tag: teller.items((value.start, value.stop, value.step), inside, depth)
+    }
 
 
 def _deque_content(teller: Teller, value: Any, inside: int, depth: int) -> Wire:
@@ -189,8 +191,10 @@ _WRITE: dict[type, _Write] = {
     type(...): lambda _teller, _value, _inside, _depth: {"ellipsis": 0},
     type(NotImplemented): lambda _teller, _value, _inside, _depth: {"not implemented": 0},
 }
-_BASES = (bool, int, float, str, complex, bytes, bytearray, list, set, deque, Counter, OrderedDict, defaultdict, dict)
-_BASES = (*_BASES, tuple, frozenset)
+_BASES: tuple[type, ...] = (
+    *(bool, int, float, str, complex, bytes, bytearray, list, set, deque, Counter, OrderedDict, defaultdict, dict),
+    *(tuple, frozenset),
+)
 """In the order in which a subclass looks for its base."""
 _PLAINLY: dict[type, Callable[[Any], Any]] = {
     list: lambda value: list(list.__iter__(value)),
