@@ -19,6 +19,7 @@ from .protocol.wire import dumps, parse
 
 _OWN_CALLS = 6
 """Calls of ours between `Served.serve` and a function of the program."""
+_USUAL_LIMIT = 1000
 _ANY_LENGTH = 0xFFFFFFFF
 
 
@@ -116,4 +117,4 @@ def make_room() -> None:
     frame, depth = sys._getframe(), 0
     while frame.f_back is not None:
         frame, depth = frame.f_back, depth + 1
-    sys.setrecursionlimit(sys.getrecursionlimit() + depth + _OWN_CALLS)
+    sys.setrecursionlimit(_USUAL_LIMIT + depth + _OWN_CALLS)

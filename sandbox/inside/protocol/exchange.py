@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import sys
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ class Exchange:
 
     def __init__(self, first: int, own: Own, operators_here: Operators) -> None:
         self.own = own
+        self._one_at_a_time = RLock()  # of the threads that a test or a program starts
         self.mirrors = Mirrors(self.ask, operators_here(self.ask))
         self.kept = Kept(first, self.tell_other, self._read_other)
 
@@ -55,6 +57,10 @@ class Exchange:
 
     def request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         """Send one request and wait for its answer, doing meanwhile what the other side asks."""
+        with self._one_at_a_time:
+            return self._request(message, arguments, keywords)
+
+    def _request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         if len(self.kept):
             message |= {"changed": self.kept.changes(), "forget": self.kept.forget_unused()}
         payload, boxes = self._compose(lambda: self._tell_request(message, arguments, keywords))

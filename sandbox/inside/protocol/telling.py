@@ -66,8 +66,8 @@ class Teller:
         return self._seldom(kind, value, inside, depth) if write is None else write(self, value, inside, depth + 1)
 
     def _seldom(self, kind: Any, value: Any, inside: int, depth: int) -> Wire:
-        if kind is type and TYPES.get(str(value.__name__)) is value:
-            return {"type": value.__name__}
+        if kind is type and TYPES.get(name := getattr(value, "__name__", "")) is value:
+            return {"type": name}
         if _add_box_kind(kind):
             return self._box(kind, value, inside, depth)
         parts = library.parts_of(value, kind)

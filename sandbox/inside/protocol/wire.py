@@ -12,8 +12,8 @@ MAX_DEPTH = 5000
 """How deep values may be nested; what is deeper is left to the caller, as what is no value is."""
 PLAIN_INT = 1 << 62
 """Integers below this travel as JSON numbers, larger ones in hexadecimal, which is linear to read and write."""
-_JSON_LEVELS = 2 * MAX_DEPTH + 1000
-"""Levels of JSON that so deep a value makes; they are read in C, whose stack would hold four times as many."""
+_JSON_LEVELS = 3 * MAX_DEPTH + 1000
+"""Levels of JSON that so deep a value makes; they are read in C, whose stack would hold twice as many."""
 _CALLS = 8 * MAX_DEPTH
 """Calls of ours within each other that telling or reading it takes."""
 
