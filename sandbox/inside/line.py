@@ -60,9 +60,9 @@ class Line(Exchange):
         self.waited_s = 0.0
         """Wall seconds for which the last message was waited for."""
 
-    def _operators(self, ask: Any) -> dict[str, Any]:
+    def _operators(self, ask: Any) -> Any:
         self.stand_ins = Operators(ask, self.note_raised)
-        return self.stand_ins.all()
+        return self.stand_ins.of
 
     def wait_until_loaded(self) -> dict[str, Any]:
         """The functions of the program, once it is loaded; raises CandidateGone where it does not come so far."""

@@ -31,17 +31,20 @@ class Operators:
         """Results of arithmetic with a value of the test, by ``id``: the candidate has seen what they are made of."""
         self._ahead: dict[int, _Ahead] = {}
 
-    def all(self) -> dict[str, Callable[..., Any]]:
-        """By the names under which classes have them."""
-        made = sent(self._ask)
-        made |= {name: self._compared(name) for name in COMPARISONS}
-        made |= {name: self._calculated(name) for name in ARITHMETIC}
-        made |= {name: self._of_one(name) for name in NUMBERS}
-        return made | {
-            "__contains__": _to_be_bound(self._contains),
-            "__hash__": _to_be_bound(self._hash),
-            "__next__": _to_be_bound(self._next),
-        }
+    def of(self, name: str) -> Callable[..., Any]:
+        """The operator of a name, for a class."""
+        match name:
+            case "__contains__":
+                return _to_be_bound(self._contains)
+            case "__hash__":
+                return _to_be_bound(self._hash)
+            case "__next__":
+                return _to_be_bound(self._next)
+            case _ if name in COMPARISONS:
+                return self._compared(name)
+            case _ if name in ARITHMETIC:
+                return self._calculated(name)
+        return self._of_one(name) if name in NUMBERS else sent(self._ask)(name)
 
     def _compared(self, name: str) -> Callable[[Any, Any], Any]:
         def compare(mirror: Any, other: Any) -> Any:

@@ -21,10 +21,10 @@ from .own import Own
 from .reading import Reader, read_safely
 from .reading import no_value as read_no_value
 from .telling import Teller
-from .wire import Wire, WireError, deeply, dumps
+from .wire import Wire, WireError, deeply, dumps, parse
 
-Operators = Callable[[Callable[..., Any]], dict[str, Callable[..., Any]]]
-"""Given what sends an operation, the operators of stand-ins."""
+Operators = Callable[[Callable[..., Any]], Callable[[str], Callable[..., Any]]]
+"""Given what sends an operation, what makes the operator of a name for the classes of stand-ins."""
 
 
 class Exchange:
@@ -175,14 +175,15 @@ class Exchange:
         """What is to be operated on: one of ours by its number, or a value of a class of ours."""
         return self.own[on] if type(on) is int else read_safely(lambda: Reader(self._read_other).read(on))
 
-    def _contents(self, boxes: list[Any]) -> list[bytes]:
-        """What is in each box, to be compared with what is in it later."""
+    def _contents(self, boxes: list[Any]) -> bytes:
+        """What is in the boxes, to be compared with what is in them later."""
         if not boxes:
-            return []
-        return deeply(lambda: self._contents_by(Teller(self.tell_other, boxes, self.kept.numbers, briefly=True)))
+            return b""
+        trees = deeply(lambda: self._contents_by(Teller(self.tell_other, boxes, self.kept.numbers, briefly=True)))
+        return dumps(trees)
 
-    def _contents_by(self, teller: Teller) -> list[bytes]:
-        return [dumps(teller.content(number, box)) for number, box in enumerate(teller.boxes[:])]
+    def _contents_by(self, teller: Teller) -> list[Wire]:
+        return [teller.content(number, box) for number, box in enumerate(teller.boxes[:])]
 
     def _tell_answer(self, work: _Work) -> tuple[Wire, list[Any]]:
         teller = self._teller(work.boxes)
@@ -207,8 +208,7 @@ class Exchange:
     def _tell_boxes(self, teller: Teller, work: _Work) -> list[Wire]:
         """What is in those of the boxes that came whose content has changed; all are looked at for what uses them."""
         seen = Teller(self.tell_other, work.boxes, self.kept.numbers, briefly=True)
-        contents = self._contents_by(seen)
-        changed = [number for number, content in enumerate(contents) if content != work.before[number]]
+        changed = self._changed(work.before, self._contents_by(seen))
         for number in range(len(work.boxes)):
             teller.uses[number] += 0 if changed else seen.uses[number]
             if teller.within[number] < 0:
@@ -219,6 +219,12 @@ class Exchange:
             for number in set(range(len(work.boxes))) - set(changed):
                 teller.content(number, teller.boxes[number])
         return after
+
+    def _changed(self, before: bytes, contents: list[Wire]) -> list[int]:
+        """Numbers of the boxes in which something else is than before; compared as bytes, for 1 equals 1.0."""
+        if dumps(contents) == before:
+            return []
+        return [n for n, (old, new) in enumerate(zip(parse(before), contents, strict=True)) if dumps(old) != dumps(new)]
 
     def _tell_raised(self, teller: Teller, error: BaseException) -> Wire:
         told = teller.tell(error)
@@ -279,7 +285,7 @@ class _Work:
 
     __slots__ = ("arguments", "before", "boxes", "changed", "keywords", "more", "outcome", "raised")
 
-    def __init__(self, arguments: list[Any], keywords: dict[str, Any], boxes: list[Any], before: list[bytes]) -> None:
+    def __init__(self, arguments: list[Any], keywords: dict[str, Any], boxes: list[Any], before: bytes) -> None:
         self.arguments, self.keywords, self.boxes, self.before = arguments, keywords, boxes, before
         self.outcome: list[Any] = []
         """The value, or what was raised, in a list: one reference that can be counted."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
-from .operators import Ask
+from .operators import CROSSING, Ask
 from .own import FUNCTION, Own
 from .reading import Reader
 from .telling import Teller
@@ -82,13 +82,12 @@ def is_mirror(thing: Any) -> bool:
 class Mirrors:
     """Makes stand-ins and knows which number each has."""
 
-    def __init__(self, ask: Ask, operators: dict[str, Callable[..., Any]]) -> None:
+    def __init__(self, ask: Ask, operator: Callable[[str], Callable[..., Any]]) -> None:
         self._ask = ask
-        self._operators = operators
-        """The functions that stand-in classes have for operators that cross."""
+        self._operator = operator
+        """Makes the function that stand-in classes have for an operator that crosses."""
         self._things: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}
-        self._keep(0, self._make_class(Own().describe(FUNCTION, Teller()), Reader()))
 
     def number_of(self, thing: Any) -> int | None:
         """The number of what a stand-in stands for; None for anything else."""
@@ -108,7 +107,7 @@ class Mirrors:
 
     def of_function(self, number: int) -> Any:
         """A stand-in for a function of the other side."""
-        return self._things.get(number) or self._keep(number, object.__new__(self._things[0]))
+        return self._things.get(number) or self._keep(number, object.__new__(self._class(Reader(), 0)))
 
     def _keep(self, number: Any, thing: Any) -> Any:
         if type(number) is not int:
@@ -136,7 +135,7 @@ class Mirrors:
         if type(told) is str:
             return TYPES[told]
         if type(told) is int:
-            kind = self._things[told]
+            kind = self._things[told] if told or 0 in self._things else self._keep(0, self._function_class())
         else:
             number, description = told
             kind = self._things.get(number) or self._keep(number, self._make_class(description, reader))
@@ -144,11 +143,12 @@ class Mirrors:
             raise WireError("a class is wanted")
         return kind
 
+    def _function_class(self) -> Any:
+        return self._make_class(_A_FUNCTION, Reader())
+
     def _make_class(self, told: dict[str, Wire], reader: Reader) -> Any:
         bases = tuple(self._class(reader, base) for base in told["bases"])
-        contents: dict[str, Any] = {
-            name: self._operators[name] for name in told["operators"] if name in self._operators
-        }
+        contents: dict[str, Any] = {name: self._operator(name) for name in told["operators"] if name in CROSSING}
         contents |= {"__module__": told["module"], "_ask": self._ask}
         if "unhashable" in told:
             contents |= {"__hash__": None}
@@ -334,6 +334,9 @@ _READ: dict[str, Callable[[Mirrors, Reader, Wire], Any]] = {
 }
 _VALUES = (int, float, complex, str, bytes, tuple, frozenset)
 _ADDED_TO_VALUES = ("__str__", "__repr__", "__format__", "__call__", "__enter__", "__exit__", "__module__")
+
+
+_A_FUNCTION = Own().describe(FUNCTION, Teller())
 
 
 def _new_exception(kind: Any, arguments: list[Any], text: str) -> BaseException:

@@ -121,9 +121,9 @@ Ask = Callable[..., Any]
 """Sends one operation: the stand-in, the operation's name, arguments, keywords; returns its outcome or raises it."""
 
 
-def sent(ask: Ask) -> dict[str, Callable[..., Any]]:
-    """The operators of stand-ins, each of which sends itself."""
-    return {name: _sent(ask, name) for name in CROSSING} | {"__await__": _awaited_by(ask)}
+def sent(ask: Ask) -> Callable[[str], Callable[..., Any]]:
+    """What makes the operators of stand-ins, each of which sends itself."""
+    return lambda name: _awaited_by(ask) if name == "__await__" else _sent(ask, name)
 
 
 def _sent(ask: Ask, name: str) -> Callable[..., Any]:
