@@ -10,7 +10,7 @@ from typing import Any
 
 from . import frames
 from .protocol.exchange import Exchange
-from .protocol.mirrors import is_mirror
+from .protocol.mirror_types import is_mirror
 from .protocol.own import Own
 from .protocol.telling import Teller
 from .protocol.wire import Untellable, Wire, WireError, parse

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .protocol.mirrors import is_mirror
+from .protocol.mirror_types import is_mirror
 from .protocol.operators import ARITHMETIC, COMPARISONS, NUMBERS, Ask, sent
 
 ALONE = 64
