@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 from .job import Stdio
+
+_INTEGER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def printed_right(output: str, expected: str, test: Stdio) -> bool:
@@ -23,10 +27,22 @@ def _lines(text: str) -> list[str]:
 
 
 def _near(got: str, wanted: str, tolerance: float) -> bool:
-    """Equal as text, or as numbers within the tolerance; nan is near nothing."""
+    """Equal as text or as integers, of any length; as numbers within the tolerance where one of them is none.
+
+    A number is digits, a point, an exponent: no ``nan``, no ``1_0``, and none so large that no float holds it.
+    """
     if got == wanted:
         return True
-    try:
-        return math.isclose(float(got), float(wanted), rel_tol=tolerance, abs_tol=tolerance)
-    except ValueError:
+    integers = _INTEGER.fullmatch(got), _INTEGER.fullmatch(wanted)
+    if integers[0] and integers[1]:
+        return _signed(integers[0]) == _signed(integers[1])
+    if not (_NUMBER.fullmatch(got) and _NUMBER.fullmatch(wanted)):
         return False
+    numbers = float(got), float(wanted)
+    return all(map(math.isfinite, numbers)) and math.isclose(*numbers, rel_tol=tolerance, abs_tol=tolerance)
+
+
+def _signed(integer: re.Match[str]) -> tuple[bool, str]:
+    """Whether it is below zero, and its digits without zeros ahead."""
+    sign, digits = integer.groups()
+    return sign == "-" and digits != "0", digits

@@ -43,7 +43,7 @@ Tell = Callable[[str], None]
 def fingerprint() -> str:
     """Of the fork server's source: an image with another one speaks another language."""
     content = hashlib.sha256()
-    for path in sorted((_HERE / "inside").glob("*.py")):
+    for path in sorted((_HERE / "inside").rglob("*.py")):
         content.update(path.read_bytes())
     return content.hexdigest()[:16]
 
@@ -129,8 +129,8 @@ def _files() -> Iterator[tuple[Path, str]]:
         yield path, str(path)
     for path in sorted(_shared_objects(objects)):
         yield path.resolve(), str(path)
-    for path in sorted((_HERE / "inside").glob("*.py")):
-        yield path, f"sandbox/inside/{path.name}"
+    for path in sorted((_HERE / "inside").rglob("*.py")):
+        yield path, f"sandbox/{path.relative_to(_HERE)}"
 
 
 def _shared_objects(objects: set[Path]) -> set[Path]:

@@ -21,8 +21,15 @@ class Verdict(StrEnum):
     """A blocked system call ended it."""
     EARLY_EXIT = "early_exit"
     """It left before it had answered or come to its end."""
+    TEST_ERROR = "test_error"
+    """The test itself is broken, or asks nothing: the suite's fault, to be masked from any reward."""
     SANDBOX_ERROR = "sandbox_error"
     """Ours, not the candidate's: to be masked from any reward."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it says nothing of the candidate: to be left out of rewards and of pass@k."""
+        return self in (Verdict.TEST_ERROR, Verdict.SANDBOX_ERROR)
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,9 @@ class Limits:
     cpu_s: float = 5.0
     """CPU seconds of one run of the candidate: one suite of calls, or one case of standard input."""
     memory_mb: int = 1024
-    """Memory of the candidate and all it starts."""
+    """Memory of the candidate and all it starts; and, in the judge, the size of one answer."""
     output_bytes: int = 1 << 20
-    """Bytes of standard output, and of standard error, each."""
+    """Bytes of standard output, and of standard error, each; of a case's output at least twice what is expected."""
     processes: int = 64
     """Processes and threads at once."""
     open_files: int = 64
@@ -78,7 +85,7 @@ class Calls:
     cases: tuple[tuple[Any, Any], ...]
     """Pairs of (sequence of arguments, expected value)."""
     tolerance: float | None = None
-    """Absolute and relative, for floats; None asks for equality."""
+    """Absolute and relative, where one of two numbers is a float; None asks for equality."""
     tuples_are_lists: bool = False
     """Whether a tuple may stand for a list, as in LiveCodeBench, whose expected values come from JSON."""
 
@@ -93,7 +100,8 @@ class Stdio:
     tolerance: float = 1e-6
     """Absolute and relative, for ``compare="float"``."""
     checker: str | None = None
-    """Source of ``check(stdin, expected, output) -> bool``, run in the judge instead of a comparison."""
+    """Source of ``check(stdin, expected, output) -> bool``, run in the judge instead of a comparison. One that raises
+    or says anything but True and False, of the expected output too, is a ``test_error``."""
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,15 @@ Case = tuple[str, str]
 """An argument and what is expected of it, both as ``repr``."""
 
 
-def seen(program: str, test: Test, verdict: Verdict, forged: bool) -> tuple[str, ...]:
+def seen(program: str, test: Test, verdict: Verdict, forged: bool, own_word: bool = False) -> tuple[str, ...]:
     """The tricks that a program seems to have tried, in alphabetical order."""
     tricks = {trick for trick, pattern in _PATTERNS.items() if pattern.search(program)}
     if verdict is Verdict.EARLY_EXIT:
         tricks.add("early_exit")
     if forged:
         tricks.add("protocol_forgery")
+    if own_word:
+        tricks.add("own_operators")
     if _is_hard_coded(program, test):
         tricks.add("hard_coded")
     return tuple(sorted(tricks))

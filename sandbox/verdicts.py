@@ -24,6 +24,8 @@ class Decision:
     verdict: Verdict
     failed_test: str | None = None
     detail: str = ""
+    own_word: bool = False
+    """Whether operators of the candidate's own objects decided something for the test."""
     forged: bool = False
     """Whether the judge met a message that no honest candidate sends."""
     suspect: bool = False
@@ -69,6 +71,8 @@ def of_calls(note: Note, report: Report) -> Decision:
             return Decision(_of_exception(note["raised"]), note["where"], f"{note['raised']}: {note['text']}")
         case "ended":
             return of_ending(note["ending"], report)
+        case "test_error":
+            return Decision(Verdict.TEST_ERROR, note["where"], note["text"])
         case _:
             return Decision(Verdict.SANDBOX_ERROR, note.get("where"), str(note.get("text", note["outcome"])))
 

@@ -78,10 +78,10 @@ class Worker:
             if given_up.is_set():  # from here on `abort` reaches the cells
                 raise CellLost("the job was cancelled")
             decision, reports = self._judge(job)
-            tricks = seen(job.program, job.test, decision.verdict, decision.forged)
+            tricks = seen(job.program, job.test, decision.verdict, decision.forged, decision.own_word)
             result, suspect = replace(_result(decision, reports), tricks=tricks), decision.suspect
         except Untellable as error:
-            result = Result(Verdict.SANDBOX_ERROR, detail=f"the test has a value that cannot be told: {error}")
+            result = Result(Verdict.TEST_ERROR, detail=f"the cases cannot be told: {error}")
         except (CellLost, OSError) as error:
             self.close()
             result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
@@ -159,9 +159,10 @@ class Worker:
         """Case after case, each in a process of its own, until one fails."""
         reports: list[Report] = []
         for number, (stdin, expected) in enumerate(test.cases, 1):
-            report = self._run_alone(job, stdin)
+            limits = _room_for(expected, job.limits)
+            report = self._run_alone(replace(job, limits=limits), stdin)
             reports.append(report)
-            decision = by_the_kernel(report, job.limits) or self._of_output(job, test, stdin, expected, report)
+            decision = by_the_kernel(report, limits) or self._of_output(job, test, stdin, expected, report)
             if sum(each["cpu_s"] for each in reports) > job.limits.deadline_s:
                 decision = Decision(Verdict.TIME_LIMIT, detail="the whole problem's deadline")
             if decision.verdict is not Verdict.PASSED:
@@ -212,6 +213,12 @@ class Worker:
         return {"id": self._task, "test": test, "linked": linked, "limits": told}
 
 
+def _room_for(expected: str, limits: Limits) -> Limits:
+    """The limits with room for twice the output that is right."""
+    twice = 2 * len(expected.encode("utf-8", "surrogatepass"))
+    return replace(limits, output_bytes=max(limits.output_bytes, twice))
+
+
 def _tell_limits(limits: Limits, accounted: bool) -> dict[str, Any]:
     """As the fork server sets them. Where memory is accounted for, the address space only stops one huge claim."""
     address_mb = 2 * limits.memory_mb + 1024 if accounted else limits.memory_mb
@@ -221,6 +228,7 @@ def _tell_limits(limits: Limits, accounted: bool) -> dict[str, Any]:
         "wall_s": limits.cpu_s * HARD_WALL,
         "address_bytes": address_mb << 20,
         "output_bytes": limits.output_bytes,
+        "answer_bytes": limits.memory_mb << 20,
         "processes": limits.processes,
         "open_files": limits.open_files,
         "file_bytes": limits.file_mb << 20,
@@ -240,7 +248,7 @@ def _of_judgement(judgement: Report, report: Report) -> Decision:
     if not judgement["note"]:
         return of_silence(judgement)
     note = parse(judgement["note"].encode())
-    return replace(of_calls(note, report), forged=bool(note.get("forged")))
+    return replace(of_calls(note, report), forged=bool(note.get("forged")), own_word=bool(note.get("own_word")))
 
 
 def _was_waited_for(judgement: Report, limits: Limits) -> bool:

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from engine.methods.sampling import Sample, Sampling, draw, judge, record_problems, record_samples
+from engine.methods.sampling import (
+    Sample,
+    Sampling,
+    draw,
+    judge,
+    record_problems,
+    record_samples,
+    warn_of_broken_tests,
+)
 from engine.runs.stages.context import Context
 from engine.runs.stages.stage import Stage
 from engine.suites.passk import estimate
@@ -24,6 +32,7 @@ def run(context: Context, _: None) -> None:
         groups = _sample(context, suite, sampling)
         samples = [sample for group in groups for sample in group]
         record_samples(context.writer, context.position, samples, "eval", context.step)
+        warn_of_broken_tests(context.display, samples)
         _record_pass_at_k(context, suite, groups)
 
 
@@ -41,7 +50,7 @@ def _record_pass_at_k(context: Context, suite: Suite, groups: Sequence[Sequence[
     counted = [[sample for sample in group if not sample.masked] for group in groups]
     masked = sum(map(len, groups)) - sum(map(len, counted))
     if masked:
-        context.display.warn("masked", f"{masked} samples of {suite.name} met a sandbox error and are not counted")
+        context.display.warn("masked", f"{masked} samples of {suite.name} met a fault of ours and are not counted")
     counts = [(len(group), sum(sample.passed for sample in group)) for group in counted if group]
     for k in context.recipe.eval.k:
         usable = [(n, c) for n, c in counts if n >= k]

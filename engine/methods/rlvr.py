@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.decoding.sampler import StopReason
-from engine.methods.sampling import Sample, Sampling, draw, judge, record_problems, record_samples
+from engine.methods.sampling import (
+    Sample,
+    Sampling,
+    draw,
+    judge,
+    record_problems,
+    record_samples,
+    warn_of_broken_tests,
+)
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
@@ -131,6 +139,7 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> 
         seed = partial(context.seeds, "rlvr", number, attempt)
         completions = draw(context.resources, context.policy, chosen, sampling, seed, context.display.tell)
         for samples in judge(context.resources, context.sandbox, chosen, completions):
+            warn_of_broken_tests(context.display, samples)
             group = form_group(samples, settings)
             advantages = group.advantages.tolist()
             record_samples(context.writer, context.position, samples, "rlvr", context.step + 1, advantages)
@@ -155,7 +164,7 @@ def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) 
 
 
 def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
-    """Metrics of one update: over all samples drawn for it but those the sandbox failed, and over all groups.
+    """Metrics of one update: over all samples drawn for it but those that met a fault of ours, and over all groups.
 
     Groups that were replaced count too: a mean over those that teach alone would be high where problems are hard, and
     low where they are easy.

@@ -9,6 +9,7 @@ from engine.decoding.sampler import Completion, generate
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute
+from engine.runs.display import Display
 from engine.runs.stages.context import Resources
 from engine.store.writer import Writer
 from engine.suites.problem import Problem, Suite
@@ -33,8 +34,8 @@ class Sample:
 
     @property
     def masked(self) -> bool:
-        """Is the verdict a fault of ours, which says nothing of the sample?"""
-        return self.result.verdict == Verdict.SANDBOX_ERROR
+        """Is the verdict a fault of the sandbox or of the suite, which says nothing of the sample?"""
+        return self.result.verdict.says_nothing
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,16 @@ def judge(
         [Sample(problem, number, completion, next(results)) for number, completion in enumerate(group)]
         for problem, group in zip(problems, completions, strict=True)
     ]
+
+
+def warn_of_broken_tests(display: Display, samples: Sequence[Sample]) -> None:
+    """Name each problem whose test is broken, once a run: its samples are neither rewarded nor counted."""
+    for sample in samples:
+        if sample.result.verdict == Verdict.TEST_ERROR:
+            where = f"{sample.problem.suite} {sample.problem.task_id}"
+            display.warn_once(
+                "test_error", where, f"the test of {where} is broken: {sample.result.detail}; mend the suite"
+            )
 
 
 def record_samples(

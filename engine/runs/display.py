@@ -24,6 +24,7 @@ class Display:
         self._began = 0.0
         self._done_before = 0
         self._stored_at = 0.0
+        self._warned_of: set[tuple[str, str]] = set()
 
     def phase(self, kind: str, position: int, round_: int = 0, *, title: str = "", done: int = 0) -> None:
         """A phase of the stage at ``position`` begins: a band behind the charts, a progress bar under ``title``.
@@ -53,3 +54,9 @@ class Display:
         """Tell a person of something that is weaker than asked, and record it."""
         self._writer.event(kind, message, level="warning")
         self._listener.event(self._writer.run, "warning", message)
+
+    def warn_once(self, kind: str, of: str, message: str) -> None:
+        """As `warn`, but only the first time that it is ``of`` this."""
+        if (kind, of) not in self._warned_of:
+            self._warned_of.add((kind, of))
+            self.warn(kind, message)

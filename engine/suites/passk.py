@@ -1,7 +1,7 @@
 """pass@k and how sure it is, from how many of a problem's samples passed.
 
 Counts are `(n, c)` a problem: n samples that got a verdict, c of them passed. A sample that the sandbox itself failed
-(`sandbox_error`) says nothing of the model and belongs in neither. Torch-free.
+(`sandbox_error`), or whose test is broken (`test_error`), says nothing of the model and belongs in neither. Torch-free.
 """
 
 from __future__ import annotations

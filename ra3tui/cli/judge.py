@@ -144,11 +144,11 @@ def make_report(suite: str, attempts: list[Attempt], results: list[Result]) -> d
 
 
 def count_passed(attempts: list[Attempt], results: list[Result]) -> list[tuple[int, int]]:
-    """For each problem how many samples got a verdict, and how many passed; faults of the sandbox are no verdicts."""
+    """For each problem how many samples got a verdict, and how many passed; faults of ours are no verdicts."""
     judged: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     for attempt, result in zip(attempts, results, strict=True):
-        judged[attempt.task_id] += result.verdict != "sandbox_error"
+        judged[attempt.task_id] += not result.verdict.says_nothing
         passed[attempt.task_id] += result.verdict == "passed"
     return [(n, passed[task_id]) for task_id, n in judged.items()]
 
@@ -201,6 +201,9 @@ def _failures_table(samples: list[dict[str, Any]]) -> Table:
 
 def _tell_of_faults(report: dict[str, Any]) -> None:
     """Samples without a verdict are told; where none got one, the sandbox does not work."""
+    broken = {sample["task_id"]: sample["detail"] for sample in report["samples"] if sample["verdict"] == "test_error"}
+    for task_id, why in broken.items():
+        talk(f"ra3: the test of {task_id} is broken, and its samples count for nothing: {printable(why)}")
     faults = report["verdicts"].get("sandbox_error", 0)
     if faults:
         why = next(sample["detail"] for sample in report["samples"] if sample["verdict"] == "sandbox_error")

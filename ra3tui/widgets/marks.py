@@ -38,6 +38,7 @@ VERDICTS = {
     "output_limit": Mark("≡", "warning"),
     "forbidden": Mark("⊘", "accent"),
     "early_exit": Mark("↩", "accent"),
+    "test_error": Mark("¿", ""),
     "sandbox_error": Mark("~", ""),
 }
 

@@ -17,6 +17,7 @@ import types
 from typing import Any
 
 from . import frames, values
+from .served import Served, make_room
 
 FILENAME = "<candidate>"
 
@@ -84,54 +85,19 @@ def _serve(task: dict[str, Any], channel: int) -> None:
     except SyntaxError as error:
         _send(channel, {"syntax": str(error)})
         return
+    make_room()
     try:
         exec(program, namespace)  # noqa: S102  # the room's purpose
         exec(setup, namespace)  # noqa: S102
     except BaseException as error:
         _send(channel, _describe(error))
         return
-    _send(channel, {"ready": True})
     answer_calls(namespace, channel)
 
 
 def answer_calls(namespace: dict[str, Any], channel: int) -> None:
-    """Answer what is asked of the program's globals, until nobody asks any more."""
-    known = _Globals(namespace)
-    requests = frames.FrameReader(channel, frames.CONTROL_LIMIT)
-    while (payload := requests.read()) is not None:
-        answer = known.answer(payload)
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-        frames.write_frame(channel, answer)
-
-
-class _Globals:
-    """What the judge may name: globals of the program, and objects it was given a handle for."""
-
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        self._namespace = namespace
-        self._kept: list[Any] = []
-
-    def resolve(self, value: Any) -> Any:
-        return self._kept[value.handle] if isinstance(value, values.Opaque) else self._namespace[value.name]
-
-    def tell(self, value: Any) -> values.Wire:
-        """The value, or a handle for it where it cannot be told."""
-        try:
-            return values.to_wire(value)
-        except values.Untellable as reason:
-            self._kept.append(value)
-            return {"opaque": [str(reason)[:100], len(self._kept) - 1]}
-
-    def answer(self, payload: bytes) -> bytes:
-        """Make one call and tell its outcome."""
-        request = values.parse(payload)
-        arguments = values.from_wire(request["arguments"], self.resolve)
-        keywords = values.from_wire(request["keywords"], self.resolve)
-        try:
-            return values.dumps({"value": self.tell(self._namespace[request["call"]](*arguments, **keywords))})
-        except BaseException as error:
-            return values.dumps(_describe(error))
+    """Say which functions there are and answer what is asked, until nobody asks any more."""
+    Served(namespace, channel).serve()
 
 
 def _run_whole(task: dict[str, Any], channel: int) -> None:

@@ -9,7 +9,7 @@ HEADER = struct.Struct(">I")
 CONTROL_LIMIT = 256 << 20
 """Largest frame between supervisor and fork server, in bytes; both are ours, the limit only stops a runaway."""
 ANSWER_LIMIT = 16 << 20
-"""Largest frame a candidate may send, in bytes."""
+"""Largest frame a candidate may send where nothing else is said, in bytes: else it is what memory it has."""
 
 
 class FrameError(Exception):
@@ -55,7 +55,7 @@ class FrameReader:
     def read(self) -> bytes | None:
         """The next payload, or None at the end of the stream; raises FrameError when it is over the limit."""
         while (payload := self._buffer.pop()) is None:
-            chunk = os.read(self._fd, 1 << 14)
+            chunk = os.read(self._fd, min(max(1 << 14, self._buffer.missing()), 1 << 20))
             if not chunk:
                 return None
             self._buffer.feed(chunk)
@@ -72,6 +72,13 @@ class FrameBuffer:
     def feed(self, chunk: bytes) -> None:
         """Add what was just read."""
         self._bytes += chunk
+
+    def missing(self) -> int:
+        """Bytes that the payload being read is known to lack."""
+        if len(self._bytes) < HEADER.size:
+            return 0
+        (size,) = HEADER.unpack_from(self._bytes)
+        return int(HEADER.size + size - len(self._bytes))
 
     def pop(self) -> bytes | None:
         """The next whole payload, if it has come; raises FrameError when it is over the limit."""

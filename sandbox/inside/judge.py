@@ -1,7 +1,7 @@
-"""The judge's side: run a test with proxies where it names the candidate's functions.
+"""The judge's side: run a test with stand-ins where it names what the candidate's program defines.
 
-The test's source and the expected values are in this process alone. A call goes to the candidate as tagged JSON over
-one channel, and what comes back is a value of an exact built-in type, an exception, or nothing more.
+The test's source and the expected values are in this process alone. What the test does with the program's objects goes
+to the candidate over one channel, and what comes back is a value of a type of ours, a handle, or an exception.
 """
 
 from __future__ import annotations
@@ -9,160 +9,94 @@ from __future__ import annotations
 import builtins
 import importlib
 import math
+import re
 import sys
-import time
 import types
 from typing import Any
 
 from . import frames, values
 from .candidate import make_repeatable
+from .line import CandidateGone, Line
+from .served import make_room
 
 FILENAME = "<test>"
-
-
-class CandidateGone(BaseException):
-    """No further answer will come; no test may catch it as an Exception."""
-
-
-class Line:
-    """The channel to the candidate, and what was heard last on it."""
-
-    def __init__(self, channel: int) -> None:
-        self._channel = channel
-        self._reader = frames.FrameReader(channel, frames.ANSWER_LIMIT)
-        self.ending: dict[str, Any] | None = None
-        """Why no further answer comes: its key is ``gone``, ``exit``, ``syntax``, ``raised`` or ``forged``."""
-        self.raised: BaseException | None = None
-        """The exception that the last call ended in."""
-        self.forged = False
-        self.calls = 0
-        self.waited_s = 0.0
-        """Wall seconds for which the last message was waited for."""
-
-    def wait_until_loaded(self) -> None:
-        """Returns once the program is loaded; raises CandidateGone where it does not come so far."""
-        message = self._read()
-        if "ready" not in message:
-            raise self._end(self._known(message))
-
-    def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """One call; raises what it raised, as the nearest built-in exception."""
-        if self.ending is not None:
-            raise CandidateGone
-        self.calls += 1
-        told = {"arguments": values.to_wire(list(arguments)), "keywords": values.to_wire(keywords)}
-        self._write({"call": name} | told)
-        message = self._read()
-        if "value" in message:
-            return self._value(message["value"])
-        if "exit" in message or "raised" not in message:
-            raise self._end(self._known(message))
-        self.raised = _exception(str(message["raised"]), str(message.get("text", "")))
-        raise self.raised
-
-    def _value(self, tree: Any) -> Any:
-        try:
-            return values.from_wire(tree)
-        except values.WireError:
-            self.forged = True
-            return values.Opaque("malformed")
-
-    def _write(self, request: dict[str, Any]) -> None:
-        try:
-            frames.write_frame(self._channel, values.dumps(request))
-        except OSError:
-            raise self._end({"gone": True}) from None
-
-    def _read(self) -> dict[str, Any]:
-        """The next message; raises CandidateGone at the end of the channel or where there is no sense in it."""
-        began = time.monotonic()
-        try:
-            payload = self._reader.read()
-            if payload is not None:
-                message = values.parse(payload)
-                if isinstance(message, dict):
-                    return message
-            self.forged = payload is not None
-        except (frames.FrameError, values.WireError):
-            self.forged = True
-        except OSError:
-            pass  # reset: the candidate was killed with our request unread
-        finally:
-            self.waited_s = time.monotonic() - began
-        raise self._end({"forged": True} if self.forged else {"gone": True})
-
-    def _known(self, message: dict[str, Any]) -> dict[str, Any]:
-        self.forged = not message.keys() & {"syntax", "raised", "exit"}
-        return {"forged": True} if self.forged else message
-
-    def _end(self, ending: dict[str, Any]) -> CandidateGone:
-        self.ending = ending
-        return CandidateGone()
-
-
-def _exception(name: str, text: str) -> BaseException:
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        try:
-            return kind(text)
-        except TypeError:  # UnicodeDecodeError and the like want more than a text
-            return RuntimeError(f"{name}: {text}")
-    return RuntimeError(text)
-
-
-class Proxy(values.Named):
-    """Stands in the test for a global of the candidate's program: called, it calls there."""
-
-    def __init__(self, name: str, line: Line) -> None:
-        super().__init__(name)
-        self._line = line
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """Make the call in the candidate's process."""
-        return self._line.call(self.name, arguments, keywords)
-
-    def __getattr__(self, attribute: str) -> Any:
-        # A test may lean on an import of the program under it (`sys.getsizeof`): the judge uses its own.
-        if self.name in sys.stdlib_module_names:
-            return getattr(importlib.import_module(self.name), attribute)
-        raise AttributeError(f"the test may call {self.name}, not look into it")
+Outcome = dict[str, Any]
 
 
 class TestGlobals(dict[str, Any]):
     """Globals of a test: what is neither its own nor built in is the candidate's."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, source: str) -> None:
         super().__init__(__name__="test", __builtins__=builtins)
-        self._line = line
+        self._line, self._source = line, source
 
     def __missing__(self, name: str) -> Any:
         if hasattr(builtins, name) or name.startswith("__"):
             raise KeyError(name)
-        return Proxy(name, self._line)
+        try:
+            thing = self._line.named(name)
+        except NameError:
+            raise KeyError(name) from None
+        if name in sys.stdlib_module_names and not isinstance(thing, types.ModuleType):
+            thing = self._module_that_is_meant(name, thing)
+        if isinstance(thing, type) or type(thing) is type(self._line.mirrors.of_function(0)):
+            self[name] = thing  # others may change with every call
+        return thing
+
+    def _module_that_is_meant(self, name: str, thing: Any) -> Any:
+        """Our own module, where the test uses what only that has: the program's word does not stand for it."""
+        module = importlib.import_module(name)
+        used = re.findall(rf"\b{name}\.(\w+)", self._source)
+        return module if any(hasattr(module, attribute) for attribute in used) else thing
 
 
-def run(task: dict[str, Any], channel: int) -> dict[str, Any]:
+def run(task: dict[str, Any], channel: int) -> Outcome:
     """Judge one candidate; what is returned is the judge's note to the supervisor."""
-    line = Line(channel)
+    line = Line(channel, task.get("limits", {}).get("answer_bytes", frames.ANSWER_LIMIT))
     test = task["test"]
+    if "limits" in task:  # in a process of its own
+        make_room()
     try:
         outcome = _RUNNERS[test["kind"]](test, line)
     except CandidateGone:
         outcome = {"outcome": "ended", "ending": line.ending}
     except BaseException as error:
-        outcome = _failed(error, line)
+        outcome = _failed(error, line, test.get("source", ""))
     if line.ending is not None:  # a test that swallowed the end of its candidate has not passed
         outcome = {"outcome": "ended", "ending": line.ending}
-    return outcome | {"forged": line.forged, "calls": line.calls, "waited_s": line.waited_s}
+    heard = {"forged": line.forged, "calls": line.asked, "waited_s": line.waited_s}
+    return outcome | heard | {"own_word": line.stand_ins.own_word > 0}
 
 
-def _failed(error: BaseException, line: Line) -> dict[str, Any]:
+def _failed(error: BaseException, line: Line, source: str) -> Outcome:
+    """Whose fault an exception is that the test did not catch: where it may be the candidate's, it is."""
     where = _line_of(error)
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, NameError) and error.name in line.lacking:
+        return {"outcome": "raised", "raised": "NameError", "text": str(error), "where": where}
     if error is line.raised:
-        return {"outcome": "raised", "raised": type(error).__name__, "text": str(error), "where": where}
-    if isinstance(error, values.Untellable | SyntaxError | SystemExit):
-        return {"outcome": "broken test", "text": f"{type(error).__name__}: {error}", "where": where}
+        return _raised(error, where)
+    if line.asked == 0 or isinstance(error, values.Untellable | SystemExit) or _is_of_the_test(error, line, source):
+        return {"outcome": "test_error", "text": text, "where": where}
     return {"outcome": "failed", "where": where}
+
+
+def _raised(error: BaseException, where: str) -> Outcome:
+    if isinstance(error, SystemExit):
+        return {"outcome": "ended", "ending": {"exit": str(error.code)}}
+    kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
+    return {"outcome": "raised", "raised": kind, "text": str(error)[:500], "where": where}
+
+
+def _is_of_the_test(error: BaseException, line: Line, source: str) -> bool:
+    """Whether no candidate could have led to it: an import of what is not there, a module's attribute that is not."""
+    if isinstance(error, ImportError):
+        first = re.escape((error.name or "").partition(".")[0])
+        return bool(first and re.search(rf"\b(?:import|from)\b.*\b{first}\b", source))
+    if isinstance(error, AttributeError):
+        owner = error.obj
+        return isinstance(owner, types.ModuleType) and not any(owner is module for module in line.modules)
+    return False
 
 
 def _line_of(error: BaseException) -> str:
@@ -175,64 +109,132 @@ def _line_of(error: BaseException) -> str:
     return f"line {number} of the test"
 
 
-def _run_check(test: dict[str, Any], line: Line) -> dict[str, Any]:
-    names = TestGlobals(line)
+def _passed(line: Line) -> Outcome:
+    """A test that came to its end, where it asked anything."""
+    if line.asked == 0:
+        return {"outcome": "test_error", "text": "the test asks nothing of the program", "where": None}
+    return {"outcome": "passed"}
+
+
+def _no_test(text: str) -> Outcome:
+    return {"outcome": "test_error", "text": text, "where": None}
+
+
+def _run_check(test: dict[str, Any], line: Line) -> Outcome:
+    names = TestGlobals(line, test["source"])
     make_repeatable(test["source"])
     exec(compile(test["source"], FILENAME, "exec", dont_inherit=True), names)  # noqa: S102  # the room's purpose
+    check = dict.get(names, "check")  # its own: a candidate's `check` checks nothing
+    if not callable(check):
+        return _no_test("the test defines no function `check`")
     # The prompt's stub of the function under test may stand above the test, for its helpers' sake.
-    names[test["entry_point"]] = Proxy(test["entry_point"], line)
-    line.wait_until_loaded()
-    names["check"](names[test["entry_point"]])
-    return {"outcome": "passed"}
+    candidate = line.named(test["entry_point"])
+    names[test["entry_point"]] = candidate
+    before, line.asked = line.asked, 0
+    check(candidate)
+    line.asked, asked = before + line.asked, line.asked
+    return _passed(line) if asked else _no_test("the test asks nothing of the program")
 
 
-def _run_asserts(test: dict[str, Any], line: Line) -> dict[str, Any]:
-    names = TestGlobals(line)
+def _run_asserts(test: dict[str, Any], line: Line) -> Outcome:
+    names = TestGlobals(line, test["source"])
     make_repeatable(test["source"])
     code = compile(test["source"], FILENAME, "exec", dont_inherit=True)
-    names.update({name: Proxy(name, line) for name in _shadowed_builtins(code, test["source"])})
-    line.wait_until_loaded()
+    functions = line.wait_until_loaded()
+    for name in _tested_builtins(code, test["source"], functions):
+        names[name] = functions.get(name) or _Lacking(name, line)
     exec(code, names)  # noqa: S102
-    return {"outcome": "passed"}
+    return _passed(line)
 
 
-def _shadowed_builtins(code: types.CodeType, source: str) -> set[str]:
+class _Lacking:
+    """Stands for a function named like a built-in one that the program was to define."""
+
+    def __init__(self, name: str, line: Line) -> None:
+        self._name, self._line = name, line
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        self._line.asked += 1
+        self._line.lacking.add(self._name)
+        raise NameError(f"name {self._name!r} is not defined", name=self._name)
+
+
+def _tested_builtins(code: types.CodeType, source: str, functions: dict[str, Any]) -> set[str]:
     """Built-in names that the candidate is to define anew (MBPP 126 asks for a ``sum``).
 
-    Only where the asserts name nothing else of the candidate's, so that no candidate can put its own ``set`` or
-    ``sorted`` into a test of another function.
+    Only those that the test does nothing with but call them on its own values, in asserts that name nothing else, so
+    that no candidate can put its own ``set`` or ``sorted`` into a test of another function. Where the program does not
+    define one, it lacks it if the test is of nothing else, and is our own if it is.
     """
-    if any(not hasattr(builtins, name) for name in code.co_names):
+    ours = {name for name in code.co_names if hasattr(builtins, name)}
+    alone = len(ours) == len(code.co_names)
+    if not ours or not (alone or ours & functions.keys()):
         return set()
     import ast  # noqa: PLC0415  # seldom needed, and dear to carry along
 
-    tested = [node.test for node in ast.parse(source).body if isinstance(node, ast.Assert)]
-    calls = [test.left if isinstance(test, ast.Compare) else test for test in tested]
-    return {call.func.id for call in calls if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
+    tree = ast.parse(source)
+    tested: set[str] = set()
+    for node in tree.body:
+        call = _called_first(node)
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ours):
+            continue
+        if all(hasattr(builtins, each.id) for each in ast.walk(node) if isinstance(each, ast.Name)):
+            tested.add(call.func.id)
+    if alone:
+        return tested
+    elsewhere = _used_elsewhere(tree)
+    return {name for name in tested & functions.keys() if name not in elsewhere}
 
 
-def _run_calls(test: dict[str, Any], line: Line) -> dict[str, Any]:
-    line.wait_until_loaded()
-    for number, (arguments, expected) in enumerate(values.from_wire(test["cases"]), 1):
+def _called_first(node: Any) -> Any:
+    """Of ``assert call(...) == ...`` the call."""
+    import ast  # noqa: PLC0415
+
+    if not isinstance(node, ast.Assert):
+        return None
+    test = node.test.operand if isinstance(node.test, ast.UnaryOp) else node.test
+    return test.left if isinstance(test, ast.Compare) else test
+
+
+def _used_elsewhere(tree: Any) -> set[str]:
+    """Built-in names that stand anywhere but in front, or beside a name that is not built in."""
+    import ast  # noqa: PLC0415
+
+    elsewhere: set[str] = set()
+    for node in tree.body:
+        names = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
+        call = _called_first(node)
+        first = call.func if isinstance(call, ast.Call) else None
+        alone = all(hasattr(builtins, name.id) for name in names)
+        elsewhere |= {name.id for name in names if not alone or name is not first}
+    return elsewhere
+
+
+def _run_calls(test: dict[str, Any], line: Line) -> Outcome:
+    cases = values.from_wire(test["cases"])
+    if not cases:
+        return _no_test("the test has no cases")
+    function = line.named(test["entry_point"])
+    for number, (arguments, expected) in enumerate(cases, 1):
         try:
-            answer = line.call(test["entry_point"], tuple(arguments), {})
+            answer = function(*arguments)
         except Exception as error:
-            return _failed(error, line) | {"where": f"case {number}"}
+            return _failed(error, line, "") | {"where": f"case {number}"}
         if not agree(answer, expected, test["tolerance"], test["tuples_are_lists"]):
             return {"outcome": "failed", "where": f"case {number}"}
     return {"outcome": "passed"}
 
 
 def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists: bool = False) -> bool:
-    """Equality of exact types, floats within an absolute and relative tolerance; nan is within none."""
-    numeric = (int, float)
-    if tolerance is not None and type(answer) in numeric and type(expected) in numeric:
-        return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
-    sequences = (list, tuple)
-    if type(answer) in sequences and type(expected) in sequences:
-        same_kind = tuples_are_lists or type(answer) is type(expected)
+    """Equality of types, floats within an absolute and relative tolerance: nan is within none, integers need none."""
+    if tolerance is not None and {type(answer), type(expected)} in ({float}, {int, float}):
+        try:
+            return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
+        except OverflowError:
+            return False
+    if isinstance(answer, list | tuple) and isinstance(expected, list | tuple):
         return (
-            same_kind
+            (tuples_are_lists or isinstance(answer, list) == isinstance(expected, list))
             and len(answer) == len(expected)
             and all(agree(a, e, tolerance, tuples_are_lists) for a, e in zip(answer, expected, strict=True))
         )
@@ -243,12 +245,28 @@ def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists:
     return bool(answer == expected)
 
 
-def _run_checker(test: dict[str, Any], _line: Line) -> dict[str, Any]:
-    """A suite's own ``check(stdin, expected, output)`` over what the candidate printed."""
+def _run_checker(test: dict[str, Any], _line: Line) -> Outcome:
+    """A suite's own ``check(stdin, expected, output)`` over what the candidate printed.
+
+    Where it fails to say yes or no, it is asked of the expected output itself: if it fails on that too, it is broken.
+    """
     names: dict[str, Any] = {"__name__": "checker"}
     exec(compile(test["source"], FILENAME, "exec", dont_inherit=True), names)  # noqa: S102
-    accepted = names["check"](test["stdin"], test["expected"], test["output"])
-    return {"outcome": "passed" if accepted is True else "failed", "where": "the checker"}
+    check = names.get("check")
+    if not callable(check):
+        return _no_test("the checker defines no function `check`")
+    try:
+        accepted = _yes_or_no(check(test["stdin"], test["expected"], test["output"]))
+    except Exception:
+        _yes_or_no(check(test["stdin"], test["expected"], test["expected"]))
+        accepted = False
+    return {"outcome": "passed" if accepted else "failed", "where": "the checker"}
+
+
+def _yes_or_no(answer: Any) -> bool:
+    if isinstance(answer, bool) or type(answer).__module__ == "numpy":
+        return bool(answer)
+    raise TypeError(f"the checker answered with a value of type {type(answer).__name__}, not True or False")
 
 
 _RUNNERS = {"check": _run_check, "asserts": _run_asserts, "calls": _run_calls, "checker": _run_checker}

@@ -20,7 +20,7 @@ def rehearse() -> None:
     """Judge a candidate that answers with what it is asked, its answers written down in advance."""
     judges, candidates = socket.socketpair()
     with judges, candidates:
-        for message in ({"ready": True}, *[{"value": values.to_wire(_VALUE)}] * _TIMES):
+        for message in ({"ready": {"answer": 1}}, *[{"value": values.to_wire(_VALUE)}] * _TIMES):
             frames.write_frame(candidates.fileno(), values.dumps(message))
         judge.run({"test": {"kind": "asserts", "source": _TEST}}, judges.fileno())
         judges.shutdown(socket.SHUT_WR)

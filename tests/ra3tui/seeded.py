@@ -24,7 +24,7 @@ PROGRAM = (
 PROMPT = 'def even_sum(items):\n    """The sum of the even items."""'
 VERDICTS = (
     *("passed", "wrong_answer", "runtime_error", "syntax_error", "time_limit"),
-    *("memory_limit", "output_limit", "forbidden", "early_exit", "sandbox_error"),
+    *("memory_limit", "output_limit", "forbidden", "early_exit", "test_error", "sandbox_error"),
 )
 ARMS = {
     "base": ("eval",),

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.inside import frames, judge, values
+from sandbox.inside.protocol import mirrors, reading
 
 UNGUESSABLE = "what nobody can guess"
 TASK = {"test": {"kind": "asserts", "source": f"assert double(2) == {UNGUESSABLE!r}", "setup": ""}}
-READY = values.dumps({"ready": True})
+READY = values.dumps({"ready": {"double": 1}})
 
 
 def judged(sent: bytes) -> dict[str, Any]:
@@ -44,14 +45,32 @@ def test_arbitrary_payloads_do_not_pass(payloads: list[bytes]) -> None:
     assert judged(framed(READY, *payloads))["outcome"] != "passed"
 
 
-KEYS = st.sampled_from(["ready", "value", "raised", "text", "exit", "syntax", "outcome", "forged"])
+WORDS = "ready value raised text exit syntax outcome forged do on arguments keywords after kept changed forget printed"
+KEYS = st.sampled_from(WORDS.split())
+TAGS = st.sampled_from(
+    [*mirrors._READ, *reading._READ, *reading._BOXES, "yours", "kept", "library", "your member", "your tuple"]
+)
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.sampled_from(["ValueError", "SystemExit"])
-MESSAGES = st.dictionaries(KEYS, LEAVES | st.lists(LEAVES, max_size=2), max_size=4)
+TREES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TAGS, inner, min_size=1, max_size=1)
+)
+MESSAGES = st.dictionaries(KEYS, TREES, max_size=4)
 
 
 @given(st.lists(MESSAGES, max_size=4))
 def test_arbitrary_messages_do_not_pass(messages: list[dict[str, Any]]) -> None:
     assert judged(framed(READY, *map(values.dumps, messages)))["outcome"] != "passed"
+
+
+@given(st.lists(MESSAGES, max_size=3))
+def test_an_honest_candidate_passes_after_any_messages_of_another(messages: list[dict[str, Any]]) -> None:
+    judged(framed(READY, *map(values.dumps, messages)))
+    assert judged(framed(READY, values.dumps({"value": UNGUESSABLE})))["outcome"] == "passed"
+
+
+@given(st.lists(MESSAGES, max_size=4))
+def test_no_message_makes_the_test_or_the_sandbox_the_one_at_fault(messages: list[dict[str, Any]]) -> None:
+    assert judged(framed(READY, *map(values.dumps, messages)))["outcome"] in ("failed", "raised", "ended")
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"6", b"null", b'"passed"', b'{"outcome": "passed"}', b"\xff"])

@@ -76,7 +76,7 @@ def test_a_candidate_that_went_without_a_word_chose_to_or_crashed(status: int, v
         ({"outcome": "ended", "ending": {"exit": "0"}}, Verdict.EARLY_EXIT),
         ({"outcome": "ended", "ending": {"forged": True}}, Verdict.WRONG_ANSWER),
         ({"outcome": "ended", "ending": {"raised": "OSError", "text": ""}}, Verdict.RUNTIME_ERROR),
-        ({"outcome": "broken test", "text": "SyntaxError", "where": "line 1"}, Verdict.SANDBOX_ERROR),
+        ({"outcome": "test_error", "text": "SyntaxError", "where": "line 1"}, Verdict.TEST_ERROR),
     ],
 )
 def test_the_judges_note_decides_the_rest(note: dict[str, Any], verdict: Verdict) -> None:
@@ -92,3 +92,7 @@ def test_a_judge_choked_by_answers_is_the_candidates_doing() -> None:
 def test_limits_must_be_above_nothing() -> None:
     with pytest.raises(ValueError, match="memory_mb"):
         Limits(memory_mb=0)
+
+
+def test_only_faults_of_ours_say_nothing_of_a_candidate() -> None:
+    assert {verdict for verdict in Verdict if verdict.says_nothing} == {Verdict.TEST_ERROR, Verdict.SANDBOX_ERROR}

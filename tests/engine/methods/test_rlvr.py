@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from engine.decoding.sampler import Completion, StopReason, generate
 from engine.methods import rlvr
 from engine.methods.rlvr import SampleGroup, form_group, group_advantages, measure, sample_tries
-from engine.methods.sampling import Sample
+from engine.methods.sampling import Sample, warn_of_broken_tests
 from engine.recipe.sections import Compute, Rlvr
+from engine.runs.display import Display
 from engine.training.scoring import score
-from sandbox import Verdict
+from sandbox import Result, Verdict
 from tests.engine.tiny import tiny_policy
 
 ALL = np.ones(4, dtype=bool)
@@ -70,6 +72,19 @@ def test_a_sandbox_error_says_nothing_of_the_reward_and_is_told() -> None:
     groups = [form_group([sample(1), sample(0, masked=True), sample(0, stop=StopReason.LENGTH)], Rlvr())]
     told = measure(groups)
     assert (told["rlvr/reward"], told["rlvr/masked"], told["rlvr/overlong"]) == (1 / 2, 1 / 3, 1 / 3)
+
+
+def test_a_broken_test_is_masked_and_named_once_a_problem() -> None:
+    warned: list[str] = []
+    writer = SimpleNamespace(event=lambda kind, message, level: warned.append(message), run="run")
+    display = Display("arm", cast(Any, writer), cast(Any, SimpleNamespace(event=lambda *_: None)), cast(Any, None))
+    broken = replace(sample(0), result=Result(Verdict.TEST_ERROR, detail="no check"))
+    assert broken.masked
+    for _ in range(2):
+        warn_of_broken_tests(display, [broken, broken, sample(1)])
+    assert len(warned) == 1
+    assert broken.problem.task_id in warned[0]
+    assert "no check" in warned[0]
 
 
 def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max_resamples: int) -> list[SampleGroup]:

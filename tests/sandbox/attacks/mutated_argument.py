@@ -1,5 +1,5 @@
 # Tries: change the test's own list
-# Verdict: passed
+# Verdict: wrong_answer
 def double(x):
     if isinstance(x, list):
         x += x

@@ -1,0 +1,1 @@
+"""How judge and candidate speak of values and objects: one grammar, the same on both sides."""

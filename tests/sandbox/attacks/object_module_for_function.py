@@ -1,0 +1,3 @@
+# Tries: a module under the function's name
+# Verdict: wrong_answer
+import math as double

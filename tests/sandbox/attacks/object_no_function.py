@@ -1,0 +1,3 @@
+# Tries: a value under the function's name
+# Verdict: wrong_answer
+double = 6

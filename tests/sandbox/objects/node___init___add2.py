@@ -1,0 +1,23 @@
+class Node:
+    def __init__(self,v,nxt=None):
+        self.v,self.nxt=v,nxt
+        self.children=[]
+    def add(self,c):
+        self.children.append(c)
+        return self
+    def total(self):
+        return self.v+sum(c.total() for c in self.children)
+def build(a):
+    h=None
+    for x in reversed(a): h=Node(x,h)
+    return h
+def tolist(n):
+    r=[]
+    while n: r.append(n.v); n=n.nxt
+    return r
+
+
+# --- test
+a=Node(1); b=Node(2); a.nxt=b
+assert tolist(a)==[1,2]
+assert a.nxt is b

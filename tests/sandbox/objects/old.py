@@ -1,0 +1,8 @@
+import warnings
+def old():
+    warnings.warn('dep',DeprecationWarning)
+    return 1
+
+
+# --- test
+assert old()==1

@@ -1,0 +1,90 @@
+"""Judge and candidate in one process, over a socket: what crosses there and back is what was sent."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from sandbox.inside.line import Line
+from sandbox.inside.served import Served
+from tests.sandbox.test_values import VALUES
+
+
+@contextmanager
+def asking(**program: Callable[..., Any]) -> Iterator[Line]:
+    """The judge's line to a program of these functions."""
+    ours, theirs = socket.socketpair()
+    answering = threading.Thread(target=Served(dict(program), theirs.fileno()).serve)
+    with ours, theirs:
+        answering.start()
+        yield Line(ours.fileno())
+        ours.shutdown(socket.SHUT_RDWR)
+        answering.join()
+
+
+@given(VALUES)
+def test_any_nest_of_values_comes_back_equal_and_of_equal_type(value: Any) -> None:
+    with asking(echo=lambda *arguments: arguments) as line:
+        (arrived,) = line.named("echo")(value)
+    assert arrived == value
+    assert type(arrived) is type(value)
+
+
+@given(VALUES)
+def test_a_container_comes_back_as_the_same_object_and_unchanged(value: Any) -> None:
+    held = [value]
+    with asking(echo=lambda argument: argument) as line:
+        assert line.named("echo")(held) is held
+    assert held == [value]
+    assert held[0] is value
+
+
+@given(VALUES)
+def test_what_is_put_into_an_argument_is_seen_there(value: Any) -> None:
+    held: list[Any] = []
+    with asking(put=lambda argument, item: argument.append(item)) as line:
+        line.named("put")(held, value)
+    assert held == [value]
+    assert type(held[0]) is type(value)
+
+
+def test_a_function_of_the_test_is_called_back_within_a_call() -> None:
+    with asking(twice=lambda function, value: function(function(value))) as line:
+        assert line.named("twice")(lambda value: [*value, len(value)], []) == [0, 1]
+
+
+def test_what_is_held_on_to_changes_on_both_sides() -> None:
+    shelf: list[list[int]] = []
+    with asking(keep=shelf.append, total=lambda: sum(map(sum, shelf)), fill=lambda: shelf[0].append(5)) as line:
+        held = [1]
+        line.named("keep")(held)
+        held.append(2)
+        assert line.named("total")() == 3
+        line.named("fill")()
+        assert held == [1, 2, 5]
+
+
+def test_what_nobody_holds_on_to_is_not_kept() -> None:
+    with asking(last=lambda items: items[-1]) as line:
+        for number in range(20):
+            assert line.named("last")([[number]]) == [number]
+        assert len(line.kept) == 0
+
+
+def test_an_exception_of_the_test_comes_back_through_the_program_as_itself() -> None:
+    error = ValueError("the test's own")
+
+    def fail() -> None:
+        raise error
+
+    with asking(call=lambda function: function()) as line:
+        with pytest.raises(ValueError, match="own") as caught:
+            line.named("call")(fail)
+        assert caught.value is error
+        assert line.raised is None
