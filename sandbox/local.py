@@ -12,21 +12,13 @@ from typing import Any
 
 from .cell import REQUIRED, Cell, CellLost, Pair, paired
 from .cgroups import Account, open_account
+from .packages import Package
+from .surroundings import ENVIRONMENT
 
 CELL_OVERHEAD_MB = 96
 """Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
 _HERE = Path(__file__).parent
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
-ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",  # the same order of sets everywhere
-    "PYTHONNODEBUGRANGES": "1",  # smaller code, so cheaper forks
-    "PYTHONUTF8": "1",
-    "LC_ALL": "C.UTF-8",
-    "LD_BIND_NOW": "1",  # else every child looks up the same symbols again
-    "HOME": "/tmp",  # noqa: S108  # the cell's own
-    "PATH": "/usr/bin:/bin",
-}
-"""All a candidate sees of the environment: nothing of the user's."""
 
 
 class LocalCell(Cell):
@@ -35,8 +27,10 @@ class LocalCell(Cell):
     required = REQUIRED
     """The layers without which the cell is not to be used."""
 
-    def __init__(self, link: socket.socket, core: int) -> None:
+    def __init__(self, link: socket.socket, core: int, packages: tuple[Package, ...]) -> None:
         super().__init__()
+        self.packages = packages
+        """The third-party packages that it is to have."""
         self.account = _open_account_if_allowed()
         self._process = subprocess.Popen(
             [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
@@ -111,15 +105,15 @@ def _open_account_if_allowed() -> Account | None:
         return None
 
 
-def open_linked(kind: type[LocalCell], core: int) -> Pair:
+def open_linked(kind: type[LocalCell], core: int, packages: tuple[Package, ...]) -> Pair:
     """A pair of cells of one kind, both on one core; raises CellLost or OSError."""
     ours, theirs = socket.socketpair()
     cells: list[LocalCell] = []
     with ours, theirs:
         try:
             for link in (ours, theirs):
-                cells.append(kind(link, core))
-            return paired(cells[0], cells[1], lambda: None, kind.required)
+                cells.append(kind(link, core, packages))
+            return paired(cells[0], cells[1], lambda: None, packages, kind.required)
         except (CellLost, OSError):
             for cell in cells:
                 cell.close()

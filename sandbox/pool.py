@@ -15,15 +15,16 @@ from typing import Literal, Self
 from . import docker_engine, namespaces, process
 from .cell import CellLost, Pair
 from .job import Job, Result, SandboxUnavailable, Verdict
+from .packages import Asked
 from .turnstile import Turnstile
 from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
 _ISOLATING: tuple[Backend, ...] = ("namespaces", "docker")
-OPENERS: dict[Backend, Callable[[], Callable[[int], Pair]]] = {
-    "namespaces": lambda: namespaces.open_pair,
+OPENERS: dict[Backend, Callable[[Asked], Callable[[int], Pair]]] = {
+    "namespaces": namespaces.opener,
     "docker": docker_engine.opener,
-    "process": lambda: process.open_pair,
+    "process": process.opener,
 }
 """What makes the opener of a backend's pairs of cells, which takes the number of the core that they are to share."""
 AHEAD = 16
@@ -199,15 +200,17 @@ async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
             yield job
 
 
-def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandbox:
+def open_sandbox(backend: Backend = "auto", workers: int | None = None, packages: Asked = "auto") -> Sandbox:
     """A sandbox on the named backend; ``auto`` takes the first that works here and isolates.
 
-    Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is one a core by default.
+    ``workers`` is one a core by default. ``packages`` are those that programs and tests may import: ``auto`` has the
+    usual ones of those installed, ``none`` none, and of names each must be there. Raises SandboxUnavailable, whose
+    message says why and how to mend it.
     """
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:
-            return Sandbox(name, OPENERS[name](), workers or os.cpu_count() or 1)
+            return Sandbox(name, OPENERS[name](packages), workers or os.cpu_count() or 1)
         except (CellLost, OSError) as error:
             failures.append(f"{name}: {error}")
     mend = "`ra3 sandbox check` tries every backend and says what each needs"

@@ -27,7 +27,7 @@ class Trial:
 def try_backend(backend: Backend) -> Trial:
     """Start the backend and have it judge a program that passes."""
     try:
-        with Sandbox(backend, OPENERS[backend](), workers=1) as sandbox:
+        with Sandbox(backend, OPENERS[backend]("auto"), workers=1) as sandbox:
             (result,) = sandbox.judge([Job(_PROGRAM, Asserts(_ASSERTS))])
     except (CellLost, OSError) as error:
         return Trial(backend, works=False, trouble=str(error))

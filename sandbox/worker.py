@@ -85,10 +85,11 @@ class Worker:
         except (CellLost, OSError) as error:
             self.close()
             result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
-        layers = self._pair.layers if self._pair is not None else ()
+        layers, packages = (self._pair.layers, self._pair.packages) if self._pair is not None else ((), ())
         wall = round(time.monotonic() - started, 6)
         self._recycle_if_due()
-        return replace(result, backend=self._backend, layers=layers, tag=job.tag, wall_s=wall), suspect
+        where = {"backend": self._backend, "layers": layers, "packages": packages}
+        return replace(result, tag=job.tag, wall_s=wall, **where), suspect
 
     def _recycle_if_due(self) -> None:
         """Fresh cells after many jobs, or after one that left something behind that resists removal."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import candidate, child, frames, judge, kernel, layers, rehearsal, scratch, seccomp
+from . import candidate, child, frames, judge, kernel, layers, program, rehearsal, scratch, seccomp
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")
@@ -50,6 +50,8 @@ class Cell(NamedTuple):
     """A descriptor of a /proc of this pid namespace, where there is one."""
     oom_file: int | None
     """A descriptor of the file in which the kernel counts what it ended for want of memory, where there is one."""
+    scratch: tuple[str, ...]
+    """The folders that can be written, the working one first."""
     landlocked: bool
     """Whether Landlock bounds what it can read and write."""
     count_processes: bool
@@ -103,14 +105,15 @@ class ForkServer:
     def _run(self, task: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """One run of a candidate; its channel goes to the judge when it is to serve calls."""
         ours, theirs = socket.socketpair()
-        streams = {}
-        if task["mode"] == "serve":
+        serves, streams = task["mode"] == "serve", {}
+        if serves:
             self._hand_over(ours, task["id"])
             ours.close()
         else:
             streams["note"] = ours.detach()
+        run = candidate.run if serves else program.run
         with theirs:
-            return self._fork(task, streams, {CHANNEL: theirs.fileno()}, lambda: candidate.run(task, CHANNEL))
+            return self._fork(task, streams, {CHANNEL: theirs.fileno()}, lambda: run(task, CHANNEL))
 
     def _hand_over(self, channel: socket.socket, task_id: int) -> None:
         socket.send_fds(self._cell.link, [_TASK_ID.pack(task_id)], [channel.fileno()])
@@ -167,7 +170,7 @@ class ForkServer:
         read = {"stdout": out, "stderr": err} | notes
         streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
         report, hung_up = self._see_to_end(Child(pid, started, streams), limits, task["id"])
-        return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe()}, hung_up
+        return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe(self._cell.scratch)}, hung_up
 
     def _be_child(self, limits: dict[str, Any], wanted: dict[int, int], body: Callable[[], None]) -> None:
         """The child's whole life; whatever escapes it ends with exit status 70."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -15,19 +16,20 @@ from . import kernel
 
 NOBODY = 65534
 """Who everything inside a cell is."""
-_DEVICES = ("null", "zero", "full", "random", "urandom")
 _CONFINED = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
 def enter(config: dict[str, Any]) -> int | None:
     """Become init of a cell; returns a descriptor of its /proc, None where none may be mounted.
 
-    ``config`` has ``readable`` (paths bound read-only), ``root`` (an empty folder to build on) and ``tmp_bytes``,
-    ``tmp_files`` (the room of /tmp). Raises OSError for a layer that the kernel refuses. The calling process stays
-    behind as the parent, and ends as its child does.
+    ``config`` has ``root`` (a folder to build on) and by path what is in it: ``readable`` (bound read-only, from where),
+    ``hidden`` (folders below that are left empty), ``devices``, ``links``, ``files``, ``tmpfs`` (mount options). Raises
+    OSError for a layer that the kernel refuses. The calling process stays behind as the parent, and ends as its child
+    does.
     """
     _new_namespaces()
     _build_root(config)
+    socket.sethostname(config["hostname"])
     _become_child()
     proc = _open_proc(config["root"] + "/proc")  # while the outer /proc, which the kernel compares it with, is in sight
     kernel.pivot_root(config["root"])
@@ -75,8 +77,8 @@ def _map_ids(pid: int, uid: int, gid: int) -> None:
         _write(f"/proc/{pid}/{kind}", text)
 
 
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY)
+def _write(path: str, text: str, flags: int = 0) -> None:
+    fd = os.open(path, os.O_WRONLY | flags, 0o644)
     os.write(fd, text.encode())
     os.close(fd)
 
@@ -84,18 +86,22 @@ def _write(path: str, text: str) -> None:
 def _build_root(config: dict[str, Any]) -> None:
     root = config["root"]
     kernel.mount("tmpfs", root, "tmpfs", _CONFINED, "size=1m,nr_inodes=4k,mode=755")
-    for path in config["readable"]:
-        _bind(path, root + path)
+    for path, source in config["readable"].items():
+        _bind(source, root + path)
         kernel.set_mount_flags(root + path, kernel.MS_RDONLY | _CONFINED)
+    for path in config["hidden"]:
+        kernel.mount("tmpfs", root + path, "tmpfs", _CONFINED | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
+    for device in config["devices"]:
+        _bind(f"/dev/{device}", f"{root}/dev/{device}")
     for link, target in config["links"].items():
         os.symlink(target, root + link)
-    for device in _DEVICES:
-        _bind(f"/dev/{device}", f"{root}/dev/{device}")
-    tmp = f"{root}/tmp"  # noqa: S108  # the cell's own
-    os.mkdir(tmp)
+    for path, text in config["files"].items():
+        os.makedirs(os.path.dirname(root + path), exist_ok=True)
+        _write(root + path, text, os.O_CREAT)
+    for folder, options in config["tmpfs"].items():
+        os.mkdir(root + folder)
+        kernel.mount("tmpfs", root + folder, "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
     os.mkdir(f"{root}/proc")
-    options = f"size={config['tmp_bytes']},nr_inodes={config['tmp_files']},mode=1777"
-    kernel.mount("tmpfs", tmp, "tmpfs", _CONFINED | kernel.MS_NOEXEC, options)
 
 
 def _bind(source: str, target: str) -> None:
@@ -117,13 +123,17 @@ def _become_child() -> None:
 
 
 def _open_proc(where: str) -> int | None:
-    """A /proc that only its descriptor reaches; a kernel that masks the outer one (in a container) allows none."""
+    """A /proc that only its descriptor reaches, and one of processes alone in sight, for /dev/stdin and its like.
+
+    None where the outer one is masked, as in a container: the kernel allows no other then.
+    """
     try:
         kernel.mount("proc", where, "proc", _CONFINED | kernel.MS_NOEXEC)
     except OSError:
         return None
     fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
     kernel.detach(where)
+    kernel.mount("proc", where, "proc", _CONFINED | kernel.MS_NOEXEC | kernel.MS_RDONLY, "subset=pid")
     return fd
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from typing import Any
 
@@ -44,12 +45,14 @@ def _serve(config: dict[str, Any]) -> None:
             landlocked = landlock.restrict([*config["readable"], "/proc", "/dev"], [config["folder"], "/dev/null"])
         case kind:
             raise forkserver.CellError(f"a cell cannot be of kind {kind}")
+    sys.path += config["packages"]
     cell = forkserver.Cell(
         control_in=_CONTROL_IN,
         control_out=_CONTROL_OUT,
         link=link,
         proc=proc,
         oom_file=oom_file,
+        scratch=(".",) if config["kind"] == "process" else (".", "/dev/shm"),  # noqa: S108  # the cell's own
         landlocked=landlocked,
         count_processes=config["kind"] == "namespaces",
     )
