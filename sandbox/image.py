@@ -145,14 +145,16 @@ def _files(packages: tuple[Package, ...]) -> Iterator[tuple[Path, str]]:
     objects = {interpreter, *(path for path, _ in modules if path.suffix == ".so")}
     yield interpreter, str(interpreter)
     yield from modules
+    lent = {top for package in packages for top in package.entries}
     for path in sorted(_shared_objects(objects)):
-        yield path.resolve(), str(path)
+        if not lent.intersection(path.resolve().parents):  # what a package brings along goes with it
+            yield path.resolve(), str(path)
     for path in sorted((_HERE / "inside").glob("*.py")):
         yield path, f"sandbox/inside/{path.name}"
 
 
 def _below(top: Path) -> list[Path]:
-    return sorted(path for path in top.rglob("*") if path.is_file())
+    return sorted(path for path in top.rglob("*") if path.is_file() and path.suffix != ".a")  # to link with
 
 
 def _files_of(package: Package) -> Iterator[tuple[Path, str]]:

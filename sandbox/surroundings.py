@@ -42,4 +42,4 @@ MASKED = (
     *("/proc/timer_list", "/proc/timer_stats"),
     *("/sys/devices/system/cpu", "/sys/devices/virtual/powercap", "/sys/firmware"),
 )
-"""What a container shows of the machine and a cell of namespaces does not have: how many cores there are, most of all."""
+"""What a container shows of the machine and a cell of namespaces does not: above all, how many cores there are."""

@@ -206,7 +206,7 @@ class ForkServer:
             reason = "output"
         kept = {name: bytes(stream.kept) for name, stream in forked.streams.items()}
         note = kept.pop("note", b"")[frames.HEADER.size :]
-        texts = {name: text.decode("utf-8", "replace") for name, text in kept.items()}
+        texts = {name: text.decode("utf-8", "surrogateescape") for name, text in kept.items()}  # every byte is told
         report = vars(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
         return report | {"note": note.decode("utf-8", "replace")}, watch.hung_up
 
@@ -236,6 +236,14 @@ def _spool(text: str) -> int:
         return os.open("/dev/null", os.O_RDONLY)
     fd = os.memfd_create("stdin")
     with os.fdopen(os.dup(fd), "wb") as writable:
-        writable.write(text.encode("utf-8", "surrogatepass"))
+        writable.write(_bytes_of(text))
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def _bytes_of(text: str) -> bytes:
+    """As UTF-8; half a character stands for the byte that Python reads as it, else for itself."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -22,10 +22,10 @@ _CONFINED = kernel.MS_NOSUID | kernel.MS_NODEV
 def enter(config: dict[str, Any]) -> int | None:
     """Become init of a cell; returns a descriptor of its /proc, None where none may be mounted.
 
-    ``config`` has ``root`` (a folder to build on) and by path what is in it: ``readable`` (bound read-only, from where),
-    ``hidden`` (folders below that are left empty), ``devices``, ``links``, ``files``, ``tmpfs`` (mount options). Raises
-    OSError for a layer that the kernel refuses. The calling process stays behind as the parent, and ends as its child
-    does.
+    ``config`` has ``root`` (a folder to build on) and by path what is in it: ``readable`` (bound read-only, and from
+    where), ``hidden`` (folders of these that are left empty), ``devices``, ``links``, ``files``, ``tmpfs`` (mount
+    options). Raises OSError for a layer that the kernel refuses. The calling process stays behind as the parent, and
+    ends as its child does.
     """
     _new_namespaces()
     _build_root(config)

@@ -28,6 +28,7 @@ _MAY_WRITE = (io.IOBase, types.GeneratorType, types.CoroutineType, types.AsyncGe
 
 def run(task: dict[str, Any], channel: int) -> NoReturn:
     """Be the program of one task, in a process forked for it; says on the channel how it ended."""
+    gc.freeze()  # what is there now is not the program's
     candidate.prepare(task["program"])
     sys.argv[:] = [PROGRAM_FILE]
     sys.path.insert(0, os.getcwd())
@@ -60,7 +61,7 @@ def _execute(source: str, path: str) -> dict[str, Any]:
     module = types.ModuleType("__main__")
     module.__dict__.update(__builtins__=builtins, __file__=path, __cached__=None)
     sys.modules["__main__"] = module
-    sys.setrecursionlimit(NATIVE_DEPTH + _depth())
+    sys.setrecursionlimit(NATIVE_DEPTH + _depth() + 1)  # one for `exec`
     exec(code, module.__dict__)  # noqa: S102  # the room's purpose
     return {"ready": True}
 
@@ -122,7 +123,7 @@ def _finalise(code: int) -> NoReturn:
 
 
 def _may_write(left: object) -> bool:
-    """Whether an object that was made since the fork may do something when it goes."""
+    """Whether an object of the program may do something when it goes."""
     kind = type(left)
     return issubclass(kind, _MAY_WRITE) or hasattr(kind, "__del__")
 
