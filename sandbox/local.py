@@ -8,7 +8,7 @@ import subprocess
 import sys
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .cell import REQUIRED, Cell, CellLost, Pair, paired
 from .cgroups import Account, open_account
@@ -17,6 +17,8 @@ from .surroundings import ENVIRONMENT
 
 CELL_OVERHEAD_MB = 96
 """Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
+END_S = 10.0
+"""How long a cell may take to end before it is killed."""
 _HERE = Path(__file__).parent
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
 
@@ -32,20 +34,15 @@ class LocalCell(Cell):
         self.packages = packages
         """The third-party packages that it is to have."""
         self.account = _open_account_if_allowed()
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[link.fileno()],
-            env=ENVIRONMENT,
-            bufsize=0,
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise CellLost("the cell was started without pipes")
-        self._to, self._from = self._process.stdin, self._process.stdout
         try:
+            self._process = _launch(link)
+        except BaseException:
+            self._remove_account()
+            raise
+        try:
+            self._to, self._from = _pipes(self._process)
             self._begin(link, core)
-        except (CellLost, OSError):
+        except BaseException:
             self.close()
             raise
 
@@ -84,17 +81,43 @@ class LocalCell(Cell):
             self.account.limit(megabytes + CELL_OVERHEAD_MB << 20)
 
     def abort(self) -> None:
-        """Kill: the pipe from the fork server ends then."""
-        self._process.kill()
+        """End it: the pipe from the fork server ends then."""
+        self._process.terminate()
 
     def close(self) -> None:
-        """Hang up and kill: with the launcher dies init, and with init all of a pid namespace."""
+        """Hang up and end it: what the launcher is told to end it reaps, and with init ends all of a pid namespace."""
         self._to.close()
-        self._process.kill()
-        self._process.wait()
+        self._process.terminate()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._from.close()
+        self._remove_account()
+
+    def _remove_account(self) -> None:
         if self.account is not None:
             self.account.remove()
+
+
+def _launch(link: socket.socket) -> subprocess.Popen[bytes]:
+    """In a session of its own: what a terminal sends when somebody presses Ctrl-C is not for a cell."""
+    return subprocess.Popen(
+        [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[link.fileno()],
+        env=ENVIRONMENT,
+        bufsize=0,
+        start_new_session=True,
+    )
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    if process.stdin is None or process.stdout is None:
+        raise CellLost("the cell was started without pipes")
+    return process.stdin, process.stdout
 
 
 def _open_account_if_allowed() -> Account | None:
@@ -114,7 +137,7 @@ def open_linked(kind: type[LocalCell], core: int, packages: tuple[Package, ...])
             for link in (ours, theirs):
                 cells.append(kind(link, core, packages))
             return paired(cells[0], cells[1], lambda: None, packages, kind.required)
-        except (CellLost, OSError):
+        except BaseException:
             for cell in cells:
                 cell.close()
             raise

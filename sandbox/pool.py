@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Literal, Self
 
@@ -54,15 +54,36 @@ class Sandbox:
     def __init__(self, backend: str, open_pair: Callable[[int], Pair], workers: int) -> None:
         self.backend = backend
         self._workers = [Worker(backend, open_pair, core=os.getpid() + place) for place in range(workers)]
-        self._workers[0].start()
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._room = threading.BoundedSemaphore(AHEAD * workers)
         self._turnstile = Turnstile()
         self._in_hand: set[_Ticket] = set()
+        self._door = threading.Lock()
         self._closing = threading.Event()
+        try:
+            self._workers[0].start()
+            self._start_threads()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_threads(self) -> None:
+        """One a worker, all at once: a machine that has no room for them says so before there is a job."""
+        for number in range(len(self._workers)):
+            thread = threading.Thread(target=self._work, name=f"sandbox-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(f"{error}: raise the limit of processes (`ulimit -u`), or take fewer workers") from error
+            self._threads.append(thread)
+
+    def _work(self) -> None:
+        while (ticket := self._tickets.get()) is not None:
+            self._see_to(ticket)
 
     def submit(self, job: Job) -> Future[Result]:
         """Hand in one job; waits while there are too many in hand. A future cancelled in time is never judged."""
@@ -116,13 +137,14 @@ class Sandbox:
 
     def _take(self, job: Job) -> _Ticket:
         self._room.acquire()
-        if self._closing.is_set():
-            self._room.release()
-            raise SandboxUnavailable("the sandbox is closed")
         ticket = _Ticket(job)
-        self._in_hand.add(ticket)
-        ticket.future.add_done_callback(lambda _: self._give_back(ticket))
-        self._threads.submit(self._see_to, ticket)
+        with self._door:
+            if self._closing.is_set():
+                self._room.release()
+                raise SandboxUnavailable("the sandbox is closed")
+            self._in_hand.add(ticket)
+            ticket.future.add_done_callback(lambda _: self._give_back(ticket))
+            self._tickets.put(ticket)
         return ticket
 
     def _give_back(self, ticket: _Ticket) -> None:
@@ -138,8 +160,8 @@ class Sandbox:
             result = self._judge_one(ticket)
         except BaseException as error:
             ticket.future.set_exception(error)
-            raise
-        ticket.future.set_result(result)
+        else:
+            ticket.future.set_result(result)
 
     def _judge_one(self, ticket: _Ticket) -> Result:
         """Beside others first; alone, where they may have decided it; once more, where the sandbox itself failed."""
@@ -169,10 +191,14 @@ class Sandbox:
 
     def close(self) -> None:
         """Cancel what is in hand and end every worker."""
-        self._closing.set()
+        with self._door:
+            self._closing.set()
         for ticket in list(self._in_hand):
             ticket.cancel()
-        self._threads.shutdown(wait=True, cancel_futures=False)
+        for _ in self._threads:
+            self._tickets.put(None)
+        for thread in self._threads:
+            thread.join()
         for worker in self._workers:
             worker.close()
 
@@ -200,6 +226,13 @@ async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
             yield job
 
 
+def _occupy_standard_descriptors() -> None:
+    """Where they are closed a pipe of ours would take their numbers, and be written to by whoever prints."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
 def open_sandbox(backend: Backend = "auto", workers: int | None = None, packages: Asked = "auto") -> Sandbox:
     """A sandbox on the named backend; ``auto`` takes the first that works here and isolates.
 
@@ -207,6 +240,7 @@ def open_sandbox(backend: Backend = "auto", workers: int | None = None, packages
     usual ones of those installed, ``none`` none, and of names each must be there. Raises SandboxUnavailable, whose
     message says why and how to mend it.
     """
+    _occupy_standard_descriptors()
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:

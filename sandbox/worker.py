@@ -83,7 +83,7 @@ class Worker:
             result, suspect = replace(_result(decision, reports), tricks=tricks), decision.suspect
         except Untellable as error:
             result = Result(Verdict.SANDBOX_ERROR, detail=f"the test has a value that cannot be told: {error}")
-        except (CellLost, OSError) as error:
+        except Exception as error:  # whatever is wrong with one job is that job's result, and the cells begin anew
             self.close()
             result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
         layers, packages = (self._pair.layers, self._pair.packages) if self._pair is not None else ((), ())

@@ -36,6 +36,8 @@ def make_repeatable(source: str) -> None:
     """Give source that may draw random numbers the same ones every time."""
     if "random" in source:
         importlib.import_module("random").seed(0)
+        if "numpy" in source and "numpy" in sys.modules:
+            importlib.import_module("numpy.random").seed(0)
 
 
 def _send(channel: int, message: dict[str, Any]) -> None:
@@ -51,7 +53,7 @@ def _fresh_main(name: str) -> dict[str, Any]:
 
 
 def _compile(source: str, filename: str = FILENAME) -> types.CodeType:
-    """Raises SyntaxError, whatever the parser made of the source; it may begin with a byte order mark, as a file may."""
+    """Raises SyntaxError, whatever the parser made of the source, which may begin with a byte order mark."""
     try:
         return compile(source.removeprefix("\ufeff"), filename, "exec", dont_inherit=True)
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:

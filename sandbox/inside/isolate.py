@@ -114,8 +114,15 @@ def _bind(source: str, target: str) -> None:
 
 
 def _become_child() -> None:
-    """Fork: the child is init of the new pid namespace and goes on; the parent waits for it and ends as it does."""
+    """Fork: the child is init of the new pid namespace and goes on; the parent waits for it and ends as it does.
+
+    To end a cell its parent is asked, which reaps what it kills: no orphan is left to an init that does not reap.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
+    if pid != 0:
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     if pid == 0:
         return
     os.closerange(0, 1 << 16)
