@@ -52,11 +52,13 @@ class LocalCell(Cell):
 
     def _begin(self, link: socket.socket, core: int) -> None:
         """Into its account first, so that nothing it starts can be outside."""
-        oom_files = []
+        oom_files, ways_out = [], {}
         if self.account is not None:
             self.account.add(self._process.pid)
             oom_files.append(self.account.oom_file)
-        self.send({"link": link.fileno(), "core": core, "oom_files": oom_files, **self.configuration()})
+            ways_out = self.account.ways_out
+        kernels = {"core": core, "oom_files": oom_files, "groups": ways_out}
+        self.send({"link": link.fileno(), **kernels, **self.configuration()})
 
     @property
     def accounts_memory(self) -> bool:

@@ -6,11 +6,13 @@ already imported or under the new root.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from . import kernel
 
@@ -27,10 +29,11 @@ def enter(config: dict[str, Any]) -> int | None:
     options). Raises OSError for a layer that the kernel refuses. The calling process stays behind as the parent, and
     ends as its child does.
     """
+    groups = [_open_group(*each) for each in config["groups"].items()]  # which has to be done from outside
     _new_namespaces()
     _build_root(config)
     socket.sethostname(config["hostname"])
-    _become_child()
+    _become_child(groups)
     proc = _open_proc(config["root"] + "/proc")  # while the outer /proc, which the kernel compares it with, is in sight
     kernel.pivot_root(config["root"])
     kernel.set_mount_flags("/", kernel.MS_RDONLY | _CONFINED, recursive=False)
@@ -113,20 +116,58 @@ def _bind(source: str, target: str) -> None:
     kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
 
 
-def _become_child() -> None:
+class Group(NamedTuple):
+    """A control group of the cell, as its launcher holds it."""
+
+    name: str
+    parent: int
+    """A descriptor of the folder that it is in."""
+    way_out: int
+    """The file by which the launcher leaves it."""
+
+
+def _open_group(path: str, way_out: str) -> Group:
+    parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    return Group(os.path.basename(path), parent, os.open(way_out, os.O_WRONLY))
+
+
+def _become_child(groups: list[Group]) -> None:
     """Fork: the child is init of the new pid namespace and goes on; the parent waits for it and ends as it does.
 
-    To end a cell its parent is asked, which reaps what it kills: no orphan is left to an init that does not reap.
+    To end a cell its parent is asked, which reaps what it kills: no orphan is left to an init that does not reap, and
+    no control group by a supervisor that was killed.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid != 0:
         signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    kept = sorted(fd for group in groups for fd in (group.parent, group.way_out))
     if pid == 0:
+        for fd in kept:
+            os.close(fd)
         return
-    os.closerange(0, 1 << 16)
-    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+    for low, high in zip([-1, *kept], [*kept, 1 << 16], strict=True):
+        os.closerange(low + 1, high)
+    for group in groups:
+        with contextlib.suppress(OSError):  # then the supervisor, or the next one, removes it
+            os.write(group.way_out, b"0")
+    status = os.waitpid(pid, 0)[1]
+    for group in groups:
+        _remove(group)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _remove(group: Group) -> None:
+    """The kernel lets go of an ended process a moment after it is reaped."""
+    for _ in range(200):
+        try:
+            return os.rmdir(group.name, dir_fd=group.parent)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            time.sleep(0.005)
+    return None
 
 
 def _open_proc(where: str) -> int | None:
