@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .job import SandboxUnavailable
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 Asked = Literal["auto", "none"] | tuple[str, ...]
 """Which packages a sandbox is to have: the usual ones that are there, none, or those of these names."""
@@ -19,6 +21,13 @@ USUAL = (
 )
 """What programs import most. Not all that is installed: a data set's answers may be among it."""
 _NAME = re.compile(r"[\w.-]+")
+
+
+def parse_asked(text: str) -> Asked:
+    """What a person asks for: ``auto``, ``none``, or names with commas between."""
+    if text in ("auto", "none"):
+        return text  # type: ignore[return-value]  # mypy does not narrow a text to literals
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 class Package(NamedTuple):
@@ -37,6 +46,8 @@ class Package(NamedTuple):
 
 def installed(name: str) -> Package | None:
     """The distribution of this name here; None where there is none that can be copied."""
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415  # dear, and not always asked for
+
     try:
         here = distribution(name)
     except PackageNotFoundError:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import importlib
 import os
 import queue
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Literal, Self
 
-from . import docker_engine, namespaces, process
 from .cell import CellLost, Pair
 from .job import Job, Result, SandboxUnavailable, Verdict
 from .packages import Asked
@@ -21,15 +20,17 @@ from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
 _ISOLATING: tuple[Backend, ...] = ("namespaces", "docker")
-OPENERS: dict[Backend, Callable[[Asked], Callable[[int], Pair]]] = {
-    "namespaces": namespaces.opener,
-    "docker": docker_engine.opener,
-    "process": process.opener,
-}
-"""What makes the opener of a backend's pairs of cells, which takes the number of the core that they are to share."""
+BACKENDS: tuple[Backend, ...] = ("namespaces", "docker", "process")
 AHEAD = 16
 """Jobs in hand per worker: enough that the others go on while the results wait for one that takes long, few enough that
 thousands cost no memory."""
+
+
+def opener(backend: Backend, packages: Asked) -> Callable[[int], Pair]:
+    """What opens a backend's pairs of cells, given the number of the core that they are to share."""
+    module = {"namespaces": "namespaces", "docker": "docker_engine", "process": "process"}[backend]
+    opened: Callable[[int], Pair] = importlib.import_module(f".{module}", __package__).opener(packages)
+    return opened
 
 
 class _Ticket:
@@ -108,21 +109,26 @@ class Sandbox:
 
     def judge_as_they_come(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Result]]:
         """Pairs of a job's number and its result, whichever is ready first."""
-        waiting: dict[Future[Result], tuple[int, _Ticket]] = {}
+        waiting: dict[int, _Ticket] = {}
+        ready: queue.SimpleQueue[int] = queue.SimpleQueue()
         try:
             for number, job in enumerate(jobs):
-                ticket = self._take(job)
-                waiting[ticket.future] = (number, ticket)
-                while len(waiting) >= AHEAD * len(self._workers):
-                    yield from _done_of(waiting)
+                waiting[number] = ticket = self._take(job)
+                ticket.future.add_done_callback(lambda _, number=number: ready.put(number))  # type: ignore[misc]
+                while len(waiting) >= AHEAD * len(self._workers) or (waiting and not ready.empty()):
+                    done = ready.get()
+                    yield done, waiting.pop(done).future.result()
             while waiting:
-                yield from _done_of(waiting)
+                done = ready.get()
+                yield done, waiting.pop(done).future.result()
         finally:
-            for _, ticket in waiting.values():
+            for ticket in waiting.values():
                 ticket.cancel()
 
     async def stream(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Result]:
         """As `judge`, for a caller in an event loop, which stays free meanwhile."""
+        import asyncio  # noqa: PLC0415  # who has no event loop does not wait for it to be imported
+
         waiting: deque[_Ticket] = deque()
         try:
             async for job in _each(jobs):
@@ -211,12 +217,6 @@ class Sandbox:
         self.close()
 
 
-def _done_of(waiting: dict[Future[Result], tuple[int, _Ticket]]) -> Iterator[tuple[int, Result]]:
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-        number, _ = waiting.pop(future)
-        yield number, future.result()
-
-
 async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
@@ -244,7 +244,7 @@ def open_sandbox(backend: Backend = "auto", workers: int | None = None, packages
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:
-            return Sandbox(name, OPENERS[name](packages), workers or os.cpu_count() or 1)
+            return Sandbox(name, opener(name, packages), workers or os.cpu_count() or 1)
         except (CellLost, OSError) as error:
             failures.append(f"{name}: {error}")
     mend = "`ra3 sandbox check` tries every backend and says what each needs"

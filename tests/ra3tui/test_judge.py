@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from engine.suites.loading import load_suite
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.faults import Ra3Group
-from ra3tui.cli.judge import Attempt, count_passed, judge, make_report
+from ra3tui.cli.judge import judge
+from ra3tui.cli.samples import Attempt
+from ra3tui.cli.verdicts import count_passed, make_report
 from sandbox import Result, SandboxUnavailable, Verdict
 
 Judge = Callable[..., Outcome]
@@ -184,13 +186,13 @@ def test_faults_of_the_sandbox_count_for_nothing() -> None:
     ended = [
         Result(verdict) for verdict in (Verdict.SANDBOX_ERROR, Verdict.PASSED, Verdict.PASSED, Verdict.WRONG_ANSWER)
     ]
-    assert count_passed(attempts, ended) == [(2, 1), (1, 1)]
-    assert make_report("humaneval", attempts, ended)["pass@k"] == {"1": 0.75}
+    assert count_passed(list(zip(attempts, ended, strict=True))) == [(2, 1), (1, 1)]
+    assert make_report("humaneval", attempts, dict(enumerate(ended)))["pass@k"] == {"1": 0.75}
 
 
 def test_nothing_is_claimed_where_no_sample_got_a_verdict() -> None:
     (first,) = load_suite("humaneval[:1]").problems
     lost = replace(Result(Verdict.SANDBOX_ERROR), detail="the worker ended")
-    report = make_report("humaneval", [Attempt(first.task_id, first.job(""))], [lost])
+    report = make_report("humaneval", [Attempt(first.task_id, first.job(""))], {0: lost})
     assert report["pass@k"] == {}
     assert report["samples"][0]["detail"] == "the worker ended"
