@@ -128,7 +128,8 @@ class Pair:
         self.judges.abort()
 
     def close(self) -> None:
-        """End both cells."""
+        """End both cells, side by side."""
+        self.abort()
         self.candidates.close()
         self.judges.close()
         self.after()

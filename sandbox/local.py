@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -90,11 +91,9 @@ class LocalCell(Cell):
         """Hang up and end it: what the launcher is told to end it reaps, and with init ends all of a pid namespace."""
         self._to.close()
         self._process.terminate()
-        try:
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
+        if not _ends(self._process):
             self._process.kill()
-            self._process.wait()
+        self._process.wait()
         self._from.close()
         self._remove_account()
 
@@ -114,6 +113,18 @@ def _launch(link: socket.socket) -> subprocess.Popen[bytes]:
         bufsize=0,
         start_new_session=True,
     )
+
+
+def _ends(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it ends in time; waited for without the polling of `Popen.wait`."""
+    if process.poll() is not None:
+        return True
+    ended, poll = os.pidfd_open(process.pid), select.poll()
+    poll.register(ended, select.POLLIN)
+    try:
+        return bool(poll.poll(END_S * 1000))
+    finally:
+        os.close(ended)
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -206,6 +206,8 @@ class Sandbox:
         for thread in self._threads:
             thread.join()
         for worker in self._workers:
+            worker.abort()
+        for worker in self._workers:
             worker.close()
 
     def __enter__(self) -> Self:

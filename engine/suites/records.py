@@ -40,7 +40,7 @@ def text_at(item: Record, key: str, where: str) -> str:
     """The text at `key`, with Python's newlines. Raises SuiteError, which names `where`."""
     value = item.get(key)
     if not isinstance(value, str):
-        raise SuiteError(f"{where}: {key!r} must be text, found {type(value).__name__}; it has {', '.join(item)}")
+        raise SuiteError(f"{where}: {key!r} must be text, found {json_type(value)}; it has {', '.join(item)}")
     return unix_newlines(value)
 
 
@@ -55,6 +55,20 @@ def texts_at(item: Record, key: str, where: str) -> list[str]:
     if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
         raise SuiteError(f"{where}: {key!r} must be a list of assert statements; it has {', '.join(item)}")
     return [unix_newlines(text) for text in value]
+
+
+def texts_if_any(item: Record, key: str, where: str) -> list[str]:
+    """The texts at `key`, perhaps none; null is none. Raises SuiteError, which names `where`."""
+    value = item.get(key)
+    if value is not None and not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+        raise SuiteError(f"{where}: {key!r} must be a list of texts, found {json_type(value)}")
+    return [unix_newlines(text) for text in value or ()]
+
+
+def json_type(value: Any) -> str:
+    """What JSON calls the type of a value."""
+    names = {bool: "true or false", str: "text", list: "a list", dict: "an object", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def stops_at(item: Record, key: str, where: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
@@ -74,7 +88,7 @@ def id_at(item: Record, key: str, where: str, otherwise: int) -> str:
     if value is None:
         return str(otherwise)
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise SuiteError(f"{where}: {key!r} must be text or a whole number, found {type(value).__name__}")
+        raise SuiteError(f"{where}: {key!r} must be text or a whole number, found {json_type(value)}")
     return str(value)
 
 

@@ -21,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _open_streams()
     if not sys.warnoptions:  # what a library will change is for us to mend, and nothing to who runs this
         warnings.simplefilter("ignore", FutureWarning)
-    from ra3tui.cli.commands import app
+    from ra3tui.cli.commands import build_app
 
-    app(arguments, prog_name="ra3")
+    words = sys.argv[1:] if arguments is None else arguments
+    build_app(words)(words, prog_name="ra3")
 
 
 def _open_streams() -> None:
@@ -39,9 +40,9 @@ def _open_streams() -> None:
 def __getattr__(name: str) -> Any:
     """The typer app, for who calls commands from Python."""
     if name == "app":
-        from ra3tui.cli.commands import app
+        from ra3tui.cli.commands import build_app
 
-        return app
+        return build_app()
     raise AttributeError(name)
 
 

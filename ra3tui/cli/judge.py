@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -69,6 +71,8 @@ def judge(
     problems = load_suite(suite, all_splits=True)
     attempts = solutions(problems) if samples is None else read_samples(samples, problems, extract == "fences")
     attempts = [_limited(attempt, cpu_s, memory_mb, timeout_factor) for attempt in attempts[:limit]]
+    if samples is not None:  # of several samples a problem the interval is drawn: imported while the sandbox starts
+        threading.Thread(target=import_module, args=("numpy",), daemon=True).start()
     results: dict[int, Result] = {}
     asked: KeyboardInterrupt | None = None
     with _closed_undisturbed(open_sandbox(backend, workers, parse_asked(packages))) as opened:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sandbox import Job
 
 _FENCE = re.compile(r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)(?:^[ \t]*(?P=fence)[ \t]*$|\Z)", re.S | re.M)
-_TYPES = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object", type(None): "null"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,10 @@ def _attempt(item: dict[str, Any], find: Callable[[str | int], Problem], where: 
     task_id = item.get("task_id")
     if task_id is None and "task_id" not in item:
         raise UsageFault(f"{where}: `task_id` is missing; write the id of a problem of the suite")
+    from engine.suites.records import json_type
+
     if isinstance(task_id, bool) or not isinstance(task_id, str | int):
-        raise UsageFault(f"{where}: `task_id` is {_type_of(task_id)}; write the id of a problem of the suite")
+        raise UsageFault(f"{where}: `task_id` is {json_type(task_id)}; write the id of a problem of the suite")
     try:
         problem = find(task_id)
     except KeyError as error:
@@ -86,12 +87,8 @@ def _attempt(item: dict[str, Any], find: Callable[[str | int], Problem], where: 
     for column, job_of in (("solution", problem.job_of_program), ("completion", problem.job)):
         if isinstance(text := item.get(column), str):
             return Attempt(problem.task_id, job_of(in_fences(text, problem.entry_point) if fenced else text))
-    odd = [f"`{column}` is {_type_of(item[column])}" for column in ("completion", "solution") if column in item]
+    odd = [f"`{column}` is {json_type(item[column])}" for column in ("completion", "solution") if column in item]
     raise UsageFault(f"{where}: neither `completion` nor `solution` is text; {' and '.join(odd) or _columns(item)}")
-
-
-def _type_of(value: Any) -> str:
-    return _TYPES.get(type(value), "text")
 
 
 def _columns(item: dict[str, Any]) -> str:
