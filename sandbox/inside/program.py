@@ -12,6 +12,8 @@ import ctypes
 import gc
 import io
 import os
+import signal
+import site
 import sys
 import types
 from typing import Any, NoReturn
@@ -28,8 +30,11 @@ _MAY_WRITE = (io.IOBase, types.GeneratorType, types.CoroutineType, types.AsyncGe
 
 def run(task: dict[str, Any], channel: int) -> NoReturn:
     """Be the program of one task, in a process forked for it; says on the channel how it ended."""
+    own = os.getpid()
     gc.freeze()  # what is there now is not the program's
     candidate.prepare(task["program"])
+    _add_what_site_adds()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[:] = [PROGRAM_FILE]
     sys.path.insert(0, os.getcwd())
     path = os.path.abspath(PROGRAM_FILE)
@@ -45,8 +50,16 @@ def run(task: dict[str, Any], channel: int) -> NoReturn:
     if "threading" in sys.modules:
         sys.modules["threading"]._shutdown()  # as the interpreter does: wait for threads, then run handlers
     atexit._run_exitfuncs()
-    candidate._send(channel, ending)
+    if os.getpid() == own:  # a process that the program forked has no word in it
+        candidate._send(channel, ending)
     _finalise(code)
+
+
+def _add_what_site_adds() -> None:
+    """The built-ins of an interpreter that was not started with ``-S``."""
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
 
 
 def _write(path: str, source: str) -> None:
@@ -59,7 +72,7 @@ def _execute(source: str, path: str) -> dict[str, Any]:
     """Run it to its end; raises what it raises, and SyntaxError for what is no program."""
     code = candidate._compile(source, path)
     module = types.ModuleType("__main__")
-    module.__dict__.update(__builtins__=builtins, __file__=path, __cached__=None)
+    module.__dict__.update(__builtins__=builtins, __annotations__={}, __file__=path, __cached__=None)
     sys.modules["__main__"] = module
     sys.setrecursionlimit(NATIVE_DEPTH + _depth() + 1)  # one for `exec`
     exec(code, module.__dict__)  # noqa: S102  # the room's purpose
@@ -118,7 +131,7 @@ def _finalise(code: int) -> NoReturn:
     gc.collect()
     if any(_may_write(left) for left in gc.get_objects()):
         ctypes.pythonapi.Py_Exit(code)
-    flushed = _flush(sys.__stdout__) and flushed
+    _flush(sys.__stdout__)
     os._exit(code if flushed else _NOT_FLUSHED)
 
 
