@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "HOME": "/tmp",  # noqa: S108  # the cell's own
+    "HOSTNAME": HOSTNAME,
     "USER": "nobody",  # without it `getpass` asks a daemon, by a system call that is blocked
     "PATH": "/usr/bin:/bin",
 }

@@ -17,7 +17,8 @@ ROOMY = Limits(memory_mb=512)
 PROGRAMS = {
     "what the module holds": (
         "import sys,os\n"
-        "print(sys.argv,os.path.basename(__file__),__name__,__doc__,__spec__,__package__,__cached__,type(__builtins__).__name__, sorted(k for k in globals()))\n"
+        "print(sys.argv, os.path.basename(__file__), __name__, __doc__, __spec__, __package__, __cached__)\n"
+        "print(type(__builtins__).__name__, sorted(k for k in globals()))\n"
     ),
     "docstring and annotations": ("'''doc'''\nprint(__doc__)\nx:int=3\nprint(__annotations__)\n"),
     "the source of what it defines": (
@@ -199,7 +200,7 @@ PROGRAMS = {
     ),
     "signal handlers": (
         "import signal\n"
-        "print(signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM),signal.getsignal(signal.SIGPIPE),signal.getsignal(signal.SIGCHLD))\n"
+        "print(*[signal.getsignal(getattr(signal, f'SIG{name}')) for name in ('INT', 'TERM', 'PIPE', 'CHLD')])\n"
     ),
     "temporary files": (
         "import tempfile\n"
