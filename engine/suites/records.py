@@ -40,7 +40,7 @@ def text_at(item: Record, key: str, where: str) -> str:
     """The text at `key`, with Python's newlines. Raises SuiteError, which names `where`."""
     value = item.get(key)
     if not isinstance(value, str):
-        raise SuiteError(f"{where}: {key!r} must be text, found {json_type(value)}; it has {', '.join(item)}")
+        raise SuiteError(f"{where}: {key!r} must be text, found {type(value).__name__}; it has {', '.join(item)}")
     return unix_newlines(value)
 
 
@@ -88,7 +88,7 @@ def id_at(item: Record, key: str, where: str, otherwise: int) -> str:
     if value is None:
         return str(otherwise)
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise SuiteError(f"{where}: {key!r} must be text or a whole number, found {json_type(value)}")
+        raise SuiteError(f"{where}: {key!r} must be text or a whole number, found {type(value).__name__}")
     return str(value)
 
 

@@ -309,8 +309,8 @@ def test_the_sanitised_mbpps_columns_are_read(ra3_judge: Judge, tmp_path: Path) 
 def test_what_is_broken_in_a_suite_is_one_clear_line(ra3_judge: Judge, tmp_path: Path) -> None:
     item = {"task_id": 2, "text": "Half.", "code": "def half(x): ...", "test_list": ["assert half(1) == 0.5"]}
     for change, what in (
-        ({"text": None}, "'text' must be text, found null"),
-        ({"code": 3}, "'code' must be text, found a number"),
+        ({"text": None}, "'text' must be text, found NoneType"),
+        ({"code": 3}, "'code' must be text, found int"),
         ({"test_imports": "math"}, "'test_imports' must be a list of texts, found text"),
         ({"test_list": [None]}, "'test_list' must be a list of assert statements"),
     ):
