@@ -6,11 +6,12 @@ import json
 import select
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .inside.frames import HEADER, FrameBuffer, FrameError
+from .packages import Package
 
 START_S = 60.0
 """How long a cell may take to say hello on a machine that is busy with other things."""
@@ -116,6 +117,8 @@ class Pair:
     judges: Cell
     layers: tuple[str, ...]
     """The layers of isolation that hold in both."""
+    packages: tuple[str, ...]
+    """The third-party packages that programs and tests may import, with their versions."""
     after: Callable[[], None]
     """What to tidy up when both are closed."""
 
@@ -125,20 +128,27 @@ class Pair:
         self.judges.abort()
 
     def close(self) -> None:
-        """End both cells."""
+        """End both cells, side by side."""
+        self.abort()
         self.candidates.close()
         self.judges.close()
         self.after()
 
 
-def paired(candidates: Cell, judges: Cell, after: Callable[[], None], required: frozenset[str] = REQUIRED) -> Pair:
+def paired(
+    candidates: Cell,
+    judges: Cell,
+    after: Callable[[], None],
+    packages: Iterable[Package],
+    required: frozenset[str] = REQUIRED,
+) -> Pair:
     """Two cells that are starting, once both serve; raises CellLost where a required layer does not hold."""
     judged = judges.hello()
     layers = tuple(layer for layer in candidates.hello() if layer in judged)
     missing = required - set(layers)
     if missing:
         raise CellLost(f"isolation does not hold here: {', '.join(sorted(missing))}")
-    return Pair(candidates, judges, layers, after)
+    return Pair(candidates, judges, layers, tuple(map(str, packages)), after)
 
 
 def wait_for(cells: tuple[Cell, ...], deadline: float) -> None:

@@ -17,9 +17,11 @@ _COUNTER = itertools.count()
 class Account:
     """The control groups of one cell."""
 
-    def __init__(self, folders: dict[str, Path]) -> None:
+    def __init__(self, folders: dict[str, Path], before: dict[str, Path] | None = None) -> None:
         self._folders = folders
         """By controller, ``memory`` and ``pids``; on version 2 they are the same folder."""
+        self._before = before or {}
+        """By controller, the group that this process is in itself."""
         self.oom_file = str(folders["memory"] / ("memory.events" if self._unified else "memory.oom_control"))
         """Where the kernel counts what it ended for want of memory."""
 
@@ -36,6 +38,13 @@ class Account:
         """Put a process, and so all it will start, under this account."""
         for folder in set(self._folders.values()):
             (folder / "cgroup.procs").write_text(str(pid))
+
+    @property
+    def ways_out(self) -> dict[str, str]:
+        """Each group, and the file by which a process goes back to where it was: a launcher outlives its supervisor,
+        and removes the group in its place.
+        """
+        return {str(self._folders[each]): str(before / "cgroup.procs") for each, before in self._before.items()}
 
     def limit(self, memory_bytes: int) -> None:
         """Set the most memory, swap included, and processes."""
@@ -73,11 +82,8 @@ def _limit_first_version(memory: Path, memory_bytes: int) -> None:
     _write_if_there(wider, str(memory_bytes))
 
 
-def parents(membership: str) -> dict[str, Path]:
-    """The groups under which ours go, by controller, ``membership`` being our /proc/self/cgroup.
-
-    Raises OSError where a controller is missing or may not be shared out.
-    """
+def own_groups(membership: str) -> dict[str, Path]:
+    """The groups we are in, by controller, ``membership`` being our /proc/self/cgroup."""
     own = {}
     for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)
@@ -85,13 +91,22 @@ def parents(membership: str) -> dict[str, Path]:
             own[controller] = path.lstrip("/")
     if "memory" in own and "pids" in own:
         return {name: MOUNT / name / own[name] for name in ("memory", "pids")}
+    return dict.fromkeys(("memory", "pids"), MOUNT / own.get("", ""))
+
+
+def parents(own: dict[str, Path]) -> dict[str, Path]:
+    """The groups under which ours go, by controller.
+
+    Raises OSError where a controller is missing or may not be shared out.
+    """
+    group = own["memory"]
+    if group != own["pids"]:
+        return own
     # Version 2 lets no group that holds processes share out memory, so ours stand beside the group we are in.
-    group = MOUNT / own.get("", "")
     parent = group if group == MOUNT else group.parent
-    wanted = {"memory", "pids"}
-    if not wanted <= set((parent / "cgroup.subtree_control").read_text().split()):
+    if not set(own) <= set((parent / "cgroup.subtree_control").read_text().split()):
         (parent / "cgroup.subtree_control").write_text("+memory +pids")
-    return dict.fromkeys(wanted, parent)
+    return dict.fromkeys(own, parent)
 
 
 def _sweep(parent: Path) -> None:
@@ -105,7 +120,8 @@ def _sweep(parent: Path) -> None:
 def open_account() -> Account:
     """Make the groups of one cell; raises OSError where this user may not."""
     name = f"ra3-{os.getpid()}-{next(_COUNTER)}"
-    places = parents(Path("/proc/self/cgroup").read_text())
+    own = own_groups(Path("/proc/self/cgroup").read_text())
+    places = parents(own)
     for place in set(places.values()):
         _sweep(place)
     folders = {controller: place / name for controller, place in places.items()}
@@ -114,7 +130,7 @@ def open_account() -> Account:
         for folder in sorted(set(folders.values())):
             folder.mkdir()
             made.append(folder)
-        account = Account(folders)
+        account = Account(folders, own)
         account.limit(1 << 30)
     except OSError:
         for folder in made:

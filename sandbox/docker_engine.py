@@ -17,11 +17,12 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import surroundings
 from .cell import START_S, Cell, CellLost, Pair, paired
-from .image import IMAGE, LABEL_OF_CONTENT, fingerprint
+from .image import IMAGE, LABEL_OF_CONTENT, LABEL_OF_PACKAGES, fingerprint
 from .job import Limits
-from .local import CELL_OVERHEAD_MB, ENVIRONMENT
-from .namespaces import TMP_BYTES, TMP_FILES
+from .local import CELL_OVERHEAD_MB
+from .packages import Asked, Package, choose, from_label
 
 if TYPE_CHECKING:
     import docker
@@ -35,6 +36,9 @@ _STDERR = 2
 _PYTHON = ["python3", "-s", "-S", "-P", "-B", "-c"]
 _LAUNCH = "import sys; sys.path.insert(0, '/sandbox'); import inside.start as s; sys.path.pop(0); s.main()"
 _OOM_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+_BUILD = "run `ra3 sandbox build`, or `ra3 sandbox build --from-host` where no registry is reached"
 
 
 class RawSocket(Protocol):
@@ -102,10 +106,11 @@ class DockerCell(Cell):
             self.close()
             raise
 
-    def begin(self, listen: bool, core: int) -> None:
+    def begin(self, listen: bool, core: int, packages: tuple[Package, ...]) -> None:
         """Configure the fork server; `hello` completes it."""
         link = {"link": "/link/socket", "listen": listen}
-        self.send({"kind": "container", **link, "core": core, "oom_files": list(_OOM_FILES)})
+        places = [f"{surroundings.PACKAGES}/{package.name}" for package in packages]
+        self.send({"kind": "container", **link, "core": core, "oom_files": list(_OOM_FILES), "packages": places})
 
     def fileno(self) -> int:
         """The attached socket."""
@@ -187,11 +192,15 @@ def _container(client: docker.APIClient, folder: str, listen: bool) -> dict[str,
         nano_cpus=10**9,
         ipc_mode="none",
         auto_remove=True,
-        tmpfs={"/tmp": f"rw,noexec,nosuid,nodev,size={TMP_BYTES},nr_inodes={TMP_FILES},mode=1777"},  # noqa: S108
+        tmpfs={
+            "/tmp": _room(surroundings.TMP_BYTES, surroundings.TMP_FILES),  # noqa: S108
+            "/dev/shm": _room(surroundings.SHM_BYTES, surroundings.SHM_FILES),  # noqa: S108
+        },
         ulimits=[Ulimit(name="nofile", soft=4096, hard=4096), Ulimit(name="core", soft=0, hard=0)],
         log_config=LogConfig(type="none"),
         binds={folder: {"bind": "/link", "mode": "rw,nocopy" if listen else "ro,nocopy"}},
     )
+    host_config["MaskedPaths"] = list(surroundings.MASKED)  # docker-py has no name for it
     return {
         "image": IMAGE,
         "command": [*_PYTHON, _LAUNCH],
@@ -199,14 +208,19 @@ def _container(client: docker.APIClient, folder: str, listen: bool) -> dict[str,
         "user": "65534:65534",
         "working_dir": "/tmp",  # noqa: S108
         "stdin_open": True,
-        "environment": ENVIRONMENT,
+        "hostname": surroundings.HOSTNAME,
+        "environment": surroundings.ENVIRONMENT,
         "labels": {LABEL: str(os.getpid())},
         "host_config": host_config,
         "network_disabled": True,
     }
 
 
-def _open_on(host: str, core: int) -> Pair:
+def _room(size: int, files: int) -> str:
+    return f"rw,noexec,nosuid,nodev,size={size},nr_inodes={files},mode=1777"
+
+
+def _open_on(host: str, core: int, asked: Asked) -> Pair:
     """A pair on one engine; raises CellLost."""
     from docker.errors import DockerException  # noqa: PLC0415
 
@@ -215,33 +229,35 @@ def _open_on(host: str, core: int) -> Pair:
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=64k,nr_inodes=16,mode=1777"}
     cells: list[DockerCell] = []
     try:
-        check_image(client)
+        packages = choose(asked, check_image(client).get, f"in the image {IMAGE} at {host}: {_BUILD}")
         client.create_volume(folder, driver="local", driver_opts=options, labels={LABEL: str(os.getpid())})
         for listen in (True, False):
             cells.append(DockerCell(client, folder, listen))
         for cell, listen in zip(cells, (True, False), strict=True):
-            cell.begin(listen, core)
+            cell.begin(listen, core, packages)
         judges, candidates = cells
-        return paired(candidates, judges, lambda: _remove(client, folder))
-    except (DockerException, OSError, CellLost) as error:
+        return paired(candidates, judges, lambda: _remove(client, folder), packages)
+    except BaseException as error:
         for cell in cells:
             cell.close()
         _remove(client, folder)
+        if not isinstance(error, DockerException | OSError | CellLost):
+            raise
         raise CellLost(f"the engine at {host}: {error}") from error
 
 
-def check_image(client: docker.APIClient) -> None:
-    """Raises CellLost where the engine has no image of ours, or one with another fork server in it."""
+def check_image(client: docker.APIClient) -> dict[str, Package]:
+    """The packages in the engine's image; raises CellLost where it has none, or one with another fork server in it."""
     from docker.errors import ImageNotFound  # noqa: PLC0415
 
     inspect: Callable[[str], dict[str, Any]] = client.inspect_image
-    mend = "run `ra3 sandbox build`, or `ra3 sandbox build --from-host` where no registry is reached"
     try:
         labels = inspect(IMAGE)["Config"]["Labels"] or {}
     except ImageNotFound as error:
-        raise CellLost(f"it has no image {IMAGE}: {mend}") from error
+        raise CellLost(f"it has no image {IMAGE}: {_BUILD}") from error
     if labels.get(LABEL_OF_CONTENT) != fingerprint():
-        raise CellLost(f"its image {IMAGE} is of another version: {mend}")
+        raise CellLost(f"its image {IMAGE} is of another version: {_BUILD}")
+    return from_label(labels[LABEL_OF_PACKAGES])
 
 
 def _remove(client: docker.APIClient, folder: str) -> None:
@@ -262,7 +278,7 @@ def _remove(client: docker.APIClient, folder: str) -> None:
     client.close()
 
 
-def opener() -> Callable[[int], Pair]:
+def opener(asked: Asked) -> Callable[[int], Pair]:
     """What opens a pair, neighbouring cores on different engines; where an engine fails, on the ones after it."""
     engines = hosts()
 
@@ -271,7 +287,7 @@ def opener() -> Callable[[int], Pair]:
         failures = []
         for host in engines[first:] + engines[:first]:
             try:
-                return _open_on(host, core)
+                return _open_on(host, core, asked)
             except CellLost as error:
                 failures.append(str(error))
         raise CellLost("; ".join(failures))

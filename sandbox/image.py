@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import re
 import subprocess
 import sys
@@ -14,13 +16,16 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from . import surroundings
 from .cell import CellLost
+from .packages import Asked, Package, chosen_here, to_label
 
 if TYPE_CHECKING:
     import docker
 
 IMAGE = "ra3-sandbox"
 LABEL_OF_CONTENT = "ra3.sandbox.content"
+LABEL_OF_PACKAGES = "ra3.sandbox.packages"
 _HERE = Path(__file__).parent
 _LEFT_OUT = {
     "site-packages",
@@ -48,14 +53,22 @@ def fingerprint() -> str:
     return content.hexdigest()[:16]
 
 
-def build(client: docker.APIClient, tell: Tell) -> str:
-    """Build from the Dockerfile; its base image comes from a registry. Returns the image's id, raises CellLost."""
+def _labels(packages: tuple[Package, ...]) -> dict[str, str]:
+    return {LABEL_OF_CONTENT: fingerprint(), LABEL_OF_PACKAGES: to_label(packages)}
+
+
+def build(client: docker.APIClient, tell: Tell, asked: Asked = "auto") -> str:
+    """Build from the Dockerfile; its base image, and packages of this machine's versions, come from registries.
+
+    Returns the image's id, raises CellLost.
+    """
     from docker.errors import DockerException  # noqa: PLC0415  # docker is asked for only where it is used
 
+    packages = chosen_here(asked)
+    wanted = {"PACKAGES": " ".join(f"{package.name}=={package.version}" for package in packages)}
+    options = {"tag": IMAGE, "rm": True, "decode": True, "labels": _labels(packages), "buildargs": wanted}
     try:
-        for line in client.build(
-            path=str(_HERE), tag=IMAGE, rm=True, decode=True, labels={LABEL_OF_CONTENT: fingerprint()}
-        ):
+        for line in client.build(path=str(_HERE), **options):
             if "error" in line:
                 mend = "a machine that reaches no registry builds with --from-host"
                 raise CellLost(f"the image was not built: {line['error'].strip()} ({mend})")
@@ -66,18 +79,18 @@ def build(client: docker.APIClient, tell: Tell) -> str:
         raise CellLost(f"the image was not built: {error}") from error
 
 
-def build_from_host(client: docker.APIClient, tell: Tell) -> str:
-    """Import the running interpreter, its library and what it loads as an image; no registry is asked."""
+def build_from_host(client: docker.APIClient, tell: Tell, asked: Asked = "auto") -> str:
+    """Import the running interpreter, its library, packages and what they load as an image; no registry is asked."""
     from docker.errors import DockerException  # noqa: PLC0415
 
+    packages = chosen_here(asked)
+    labels = [f"LABEL {name}={json.dumps(text)}" for name, text in _labels(packages).items()]
     with tempfile.TemporaryFile() as packed:
-        count = _pack(packed)
+        count = _pack(packed, packages)
         tell(f"{count} files of {sys.version.split()[0]}, {packed.tell() / 1e6:.0f} MB")
         packed.seek(0)
         try:
-            client.import_image_from_data(
-                packed, repository=IMAGE, tag="latest", changes=[f"LABEL {LABEL_OF_CONTENT}={fingerprint()}"]
-            )
+            client.import_image_from_data(packed, repository=IMAGE, tag="latest", changes=labels)
             return _identity(client)
         except DockerException as error:
             raise CellLost(f"the image was not imported: {error}") from error
@@ -88,11 +101,11 @@ def _identity(client: docker.APIClient) -> str:
     return str(inspect(IMAGE)["Id"])
 
 
-def _pack(packed: IO[bytes]) -> int:
+def _pack(packed: IO[bytes], packages: tuple[Package, ...]) -> int:
     """Write the image's root as a tar archive; returns how many files it has."""
     count = 0
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path, name in _files():
+        for path, name in _files(packages):
             archive.add(path, arcname=name, recursive=False, filter=_anonymous)
             count += 1
         for folder in ("tmp", "link", "proc", "dev", "sys", "etc"):
@@ -100,6 +113,10 @@ def _pack(packed: IO[bytes]) -> int:
             # the engine gives the scratch file system the mode of the folder under it
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             archive.addfile(entry)
+        for name, text in surroundings.FILES.items():
+            entry = tarfile.TarInfo(name.lstrip("/"))
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
         shortcut = tarfile.TarInfo("usr/bin/python3")
         shortcut.type, shortcut.linkname = tarfile.SYMTYPE, str(_interpreter())
         if str(_interpreter()) != "/usr/bin/python3":
@@ -118,19 +135,32 @@ def _interpreter() -> Path:
     return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
-def _files() -> Iterator[tuple[Path, str]]:
+def _files(packages: tuple[Package, ...]) -> Iterator[tuple[Path, str]]:
     """What goes in: (path here, name there)."""
     library = Path(sysconfig.get_path("stdlib"))
     interpreter = _interpreter()
-    modules = sorted(path for path in library.rglob("*") if path.is_file() and not _LEFT_OUT & set(path.parts))
-    objects = {interpreter, *(path for path in modules if path.suffix == ".so")}
+    modules = [(path, str(path)) for path in _below(library) if not _LEFT_OUT & set(path.parts)]
+    modules += [each for package in packages for each in _files_of(package)]
+    modules += [(path, str(path)) for path in _below(Path(surroundings.ZONES))]
+    objects = {interpreter, *(path for path, _ in modules if path.suffix == ".so")}
     yield interpreter, str(interpreter)
-    for path in modules:
-        yield path, str(path)
+    yield from modules
+    lent = {top for package in packages for top in package.entries}
     for path in sorted(_shared_objects(objects)):
-        yield path.resolve(), str(path)
+        if not lent.intersection(path.resolve().parents):  # what a package brings along goes with it
+            yield path.resolve(), str(path)
     for path in sorted((_HERE / "inside").rglob("*.py")):
         yield path, f"sandbox/{path.relative_to(_HERE)}"
+
+
+def _below(top: Path) -> list[Path]:
+    return sorted(path for path in top.rglob("*") if path.is_file() and path.suffix != ".a")  # to link with
+
+
+def _files_of(package: Package) -> Iterator[tuple[Path, str]]:
+    for entry in package.entries:
+        for path in [entry] if entry.is_file() else _below(entry):
+            yield path, f"{surroundings.PACKAGES}/{package.name}/{path.relative_to(entry.parent)}"
 
 
 def _shared_objects(objects: set[Path]) -> set[Path]:

@@ -143,6 +143,8 @@ class Result:
     backend: str = ""
     layers: tuple[str, ...] = ()
     """The layers of isolation that were in force."""
+    packages: tuple[str, ...] = ()
+    """The third-party packages that there were to import, with their versions."""
     tricks: tuple[str, ...] = ()
     """Known tricks that were seen, for a person to read; they change no verdict."""
     tag: str = ""

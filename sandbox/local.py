@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .cell import REQUIRED, Cell, CellLost, Pair, paired
 from .cgroups import Account, open_account
+from .packages import Package
+from .surroundings import ENVIRONMENT
 
 CELL_OVERHEAD_MB = 96
 """Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
+END_S = 10.0
+"""How long a cell may take to end before it is killed."""
 _HERE = Path(__file__).parent
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
-ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",  # the same order of sets everywhere
-    "PYTHONNODEBUGRANGES": "1",  # smaller code, so cheaper forks
-    "PYTHONUTF8": "1",
-    "LC_ALL": "C.UTF-8",
-    "LD_BIND_NOW": "1",  # else every child looks up the same symbols again
-    "HOME": "/tmp",  # noqa: S108  # the cell's own
-    "PATH": "/usr/bin:/bin",
-}
-"""All a candidate sees of the environment: nothing of the user's."""
 
 
 class LocalCell(Cell):
@@ -35,23 +30,20 @@ class LocalCell(Cell):
     required = REQUIRED
     """The layers without which the cell is not to be used."""
 
-    def __init__(self, link: socket.socket, core: int) -> None:
+    def __init__(self, link: socket.socket, core: int, packages: tuple[Package, ...]) -> None:
         super().__init__()
+        self.packages = packages
+        """The third-party packages that it is to have."""
         self.account = _open_account_if_allowed()
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[link.fileno()],
-            env=ENVIRONMENT,
-            bufsize=0,
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise CellLost("the cell was started without pipes")
-        self._to, self._from = self._process.stdin, self._process.stdout
         try:
+            self._process = _launch(link)
+        except BaseException:
+            self._remove_account()
+            raise
+        try:
+            self._to, self._from = _pipes(self._process)
             self._begin(link, core)
-        except (CellLost, OSError):
+        except BaseException:
             self.close()
             raise
 
@@ -61,11 +53,13 @@ class LocalCell(Cell):
 
     def _begin(self, link: socket.socket, core: int) -> None:
         """Into its account first, so that nothing it starts can be outside."""
-        oom_files = []
+        oom_files, ways_out = [], {}
         if self.account is not None:
             self.account.add(self._process.pid)
             oom_files.append(self.account.oom_file)
-        self.send({"link": link.fileno(), "core": core, "oom_files": oom_files, **self.configuration()})
+            ways_out = self.account.ways_out
+        kernels = {"core": core, "oom_files": oom_files, "groups": ways_out}
+        self.send({"link": link.fileno(), **kernels, **self.configuration()})
 
     @property
     def accounts_memory(self) -> bool:
@@ -90,17 +84,53 @@ class LocalCell(Cell):
             self.account.limit(megabytes + CELL_OVERHEAD_MB << 20)
 
     def abort(self) -> None:
-        """Kill: the pipe from the fork server ends then."""
-        self._process.kill()
+        """End it: the pipe from the fork server ends then."""
+        self._process.terminate()
 
     def close(self) -> None:
-        """Hang up and kill: with the launcher dies init, and with init all of a pid namespace."""
+        """Hang up and end it: what the launcher is told to end it reaps, and with init ends all of a pid namespace."""
         self._to.close()
-        self._process.kill()
+        self._process.terminate()
+        if not _ends(self._process):
+            self._process.kill()
         self._process.wait()
         self._from.close()
+        self._remove_account()
+
+    def _remove_account(self) -> None:
         if self.account is not None:
             self.account.remove()
+
+
+def _launch(link: socket.socket) -> subprocess.Popen[bytes]:
+    """In a session of its own: what a terminal sends when somebody presses Ctrl-C is not for a cell."""
+    return subprocess.Popen(
+        [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[link.fileno()],
+        env=ENVIRONMENT,
+        bufsize=0,
+        start_new_session=True,
+    )
+
+
+def _ends(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it ends in time; waited for without the polling of `Popen.wait`."""
+    if process.poll() is not None:
+        return True
+    ended, poll = os.pidfd_open(process.pid), select.poll()
+    poll.register(ended, select.POLLIN)
+    try:
+        return bool(poll.poll(END_S * 1000))
+    finally:
+        os.close(ended)
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    if process.stdin is None or process.stdout is None:
+        raise CellLost("the cell was started without pipes")
+    return process.stdin, process.stdout
 
 
 def _open_account_if_allowed() -> Account | None:
@@ -111,16 +141,16 @@ def _open_account_if_allowed() -> Account | None:
         return None
 
 
-def open_linked(kind: type[LocalCell], core: int) -> Pair:
+def open_linked(kind: type[LocalCell], core: int, packages: tuple[Package, ...]) -> Pair:
     """A pair of cells of one kind, both on one core; raises CellLost or OSError."""
     ours, theirs = socket.socketpair()
     cells: list[LocalCell] = []
     with ours, theirs:
         try:
             for link in (ours, theirs):
-                cells.append(kind(link, core))
-            return paired(cells[0], cells[1], lambda: None, kind.required)
-        except (CellLost, OSError):
+                cells.append(kind(link, core, packages))
+            return paired(cells[0], cells[1], lambda: None, packages, kind.required)
+        except BaseException:
             for cell in cells:
                 cell.close()
             raise

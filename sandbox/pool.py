@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
+import importlib
 import os
 import queue
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Literal, Self
 
-from . import docker_engine, namespaces, process
 from .cell import CellLost, Pair
 from .job import Job, Result, SandboxUnavailable, Verdict
+from .packages import Asked
 from .turnstile import Turnstile
 from .worker import Worker
 
 Backend = Literal["auto", "namespaces", "docker", "process"]
 _ISOLATING: tuple[Backend, ...] = ("namespaces", "docker")
-OPENERS: dict[Backend, Callable[[], Callable[[int], Pair]]] = {
-    "namespaces": lambda: namespaces.open_pair,
-    "docker": docker_engine.opener,
-    "process": lambda: process.open_pair,
-}
-"""What makes the opener of a backend's pairs of cells, which takes the number of the core that they are to share."""
+BACKENDS: tuple[Backend, ...] = ("namespaces", "docker", "process")
 AHEAD = 16
 """Jobs in hand per worker: enough that the others go on while the results wait for one that takes long, few enough that
 thousands cost no memory."""
+
+
+def opener(backend: Backend, packages: Asked) -> Callable[[int], Pair]:
+    """What opens a backend's pairs of cells, given the number of the core that they are to share."""
+    module = {"namespaces": "namespaces", "docker": "docker_engine", "process": "process"}[backend]
+    opened: Callable[[int], Pair] = importlib.import_module(f".{module}", __package__).opener(packages)
+    return opened
 
 
 class _Ticket:
@@ -53,15 +55,36 @@ class Sandbox:
     def __init__(self, backend: str, open_pair: Callable[[int], Pair], workers: int) -> None:
         self.backend = backend
         self._workers = [Worker(backend, open_pair, core=os.getpid() + place) for place in range(workers)]
-        self._workers[0].start()
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._room = threading.BoundedSemaphore(AHEAD * workers)
         self._turnstile = Turnstile()
         self._in_hand: set[_Ticket] = set()
+        self._door = threading.Lock()
         self._closing = threading.Event()
+        try:
+            self._workers[0].start()
+            self._start_threads()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_threads(self) -> None:
+        """One a worker, all at once: a machine that has no room for them says so before there is a job."""
+        for number in range(len(self._workers)):
+            thread = threading.Thread(target=self._work, name=f"sandbox-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(f"{error}: raise the limit of processes (`ulimit -u`), or take fewer workers") from error
+            self._threads.append(thread)
+
+    def _work(self) -> None:
+        while (ticket := self._tickets.get()) is not None:
+            self._see_to(ticket)
 
     def submit(self, job: Job) -> Future[Result]:
         """Hand in one job; waits while there are too many in hand. A future cancelled in time is never judged."""
@@ -86,21 +109,26 @@ class Sandbox:
 
     def judge_as_they_come(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Result]]:
         """Pairs of a job's number and its result, whichever is ready first."""
-        waiting: dict[Future[Result], tuple[int, _Ticket]] = {}
+        waiting: dict[int, _Ticket] = {}
+        ready: queue.SimpleQueue[int] = queue.SimpleQueue()
         try:
             for number, job in enumerate(jobs):
-                ticket = self._take(job)
-                waiting[ticket.future] = (number, ticket)
-                while len(waiting) >= AHEAD * len(self._workers):
-                    yield from _done_of(waiting)
+                waiting[number] = ticket = self._take(job)
+                ticket.future.add_done_callback(lambda _, number=number: ready.put(number))  # type: ignore[misc]
+                while len(waiting) >= AHEAD * len(self._workers) or (waiting and not ready.empty()):
+                    done = ready.get()
+                    yield done, waiting.pop(done).future.result()
             while waiting:
-                yield from _done_of(waiting)
+                done = ready.get()
+                yield done, waiting.pop(done).future.result()
         finally:
-            for _, ticket in waiting.values():
+            for ticket in waiting.values():
                 ticket.cancel()
 
     async def stream(self, jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Result]:
         """As `judge`, for a caller in an event loop, which stays free meanwhile."""
+        import asyncio  # noqa: PLC0415  # who has no event loop does not wait for it to be imported
+
         waiting: deque[_Ticket] = deque()
         try:
             async for job in _each(jobs):
@@ -115,13 +143,14 @@ class Sandbox:
 
     def _take(self, job: Job) -> _Ticket:
         self._room.acquire()
-        if self._closing.is_set():
-            self._room.release()
-            raise SandboxUnavailable("the sandbox is closed")
         ticket = _Ticket(job)
-        self._in_hand.add(ticket)
-        ticket.future.add_done_callback(lambda _: self._give_back(ticket))
-        self._threads.submit(self._see_to, ticket)
+        with self._door:
+            if self._closing.is_set():
+                self._room.release()
+                raise SandboxUnavailable("the sandbox is closed")
+            self._in_hand.add(ticket)
+            ticket.future.add_done_callback(lambda _: self._give_back(ticket))
+            self._tickets.put(ticket)
         return ticket
 
     def _give_back(self, ticket: _Ticket) -> None:
@@ -137,8 +166,8 @@ class Sandbox:
             result = self._judge_one(ticket)
         except BaseException as error:
             ticket.future.set_exception(error)
-            raise
-        ticket.future.set_result(result)
+        else:
+            ticket.future.set_result(result)
 
     def _judge_one(self, ticket: _Ticket) -> Result:
         """Beside others first; alone, where they may have decided it; once more, where the sandbox itself failed."""
@@ -168,10 +197,16 @@ class Sandbox:
 
     def close(self) -> None:
         """Cancel what is in hand and end every worker."""
-        self._closing.set()
+        with self._door:
+            self._closing.set()
         for ticket in list(self._in_hand):
             ticket.cancel()
-        self._threads.shutdown(wait=True, cancel_futures=False)
+        for _ in self._threads:
+            self._tickets.put(None)
+        for thread in self._threads:
+            thread.join()
+        for worker in self._workers:
+            worker.abort()
         for worker in self._workers:
             worker.close()
 
@@ -184,12 +219,6 @@ class Sandbox:
         self.close()
 
 
-def _done_of(waiting: dict[Future[Result], tuple[int, _Ticket]]) -> Iterator[tuple[int, Result]]:
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-        number, _ = waiting.pop(future)
-        yield number, future.result()
-
-
 async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
@@ -199,15 +228,25 @@ async def _each(jobs: Iterable[Job] | AsyncIterable[Job]) -> AsyncIterator[Job]:
             yield job
 
 
-def open_sandbox(backend: Backend = "auto", workers: int | None = None) -> Sandbox:
+def _occupy_standard_descriptors() -> None:
+    """Where they are closed a pipe of ours would take their numbers, and be written to by whoever prints."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
+def open_sandbox(backend: Backend = "auto", workers: int | None = None, packages: Asked = "auto") -> Sandbox:
     """A sandbox on the named backend; ``auto`` takes the first that works here and isolates.
 
-    Raises SandboxUnavailable, whose message says why and how to mend it. ``workers`` is one a core by default.
+    ``workers`` is one a core by default. ``packages`` are those that programs and tests may import: ``auto`` has the
+    usual ones of those installed, ``none`` none, and of names each must be there. Raises SandboxUnavailable, whose
+    message says why and how to mend it.
     """
+    _occupy_standard_descriptors()
     failures = []
     for name in _ISOLATING if backend == "auto" else (backend,):
         try:
-            return Sandbox(name, OPENERS[name](), workers or os.cpu_count() or 1)
+            return Sandbox(name, opener(name, packages), workers or os.cpu_count() or 1)
         except (CellLost, OSError) as error:
             failures.append(f"{name}: {error}")
     mend = "`ra3 sandbox check` tries every backend and says what each needs"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .cell import CellLost
 from .job import Asserts, Job, Verdict
-from .pool import OPENERS, Backend, Sandbox
+from .pool import BACKENDS, Backend, Sandbox, opener
 
 _PROGRAM = "def double(x):\n    return 2 * x\n"
 _ASSERTS = "assert double(2) == 4"
@@ -27,7 +27,7 @@ class Trial:
 def try_backend(backend: Backend) -> Trial:
     """Start the backend and have it judge a program that passes."""
     try:
-        with Sandbox(backend, OPENERS[backend](), workers=1) as sandbox:
+        with Sandbox(backend, opener(backend, "auto"), workers=1) as sandbox:
             (result,) = sandbox.judge([Job(_PROGRAM, Asserts(_ASSERTS))])
     except (CellLost, OSError) as error:
         return Trial(backend, works=False, trouble=str(error))
@@ -40,4 +40,4 @@ def try_backend(backend: Backend) -> Trial:
 
 def try_every_backend() -> list[Trial]:
     """All of them, in the order in which ``auto`` prefers them."""
-    return [try_backend(backend) for backend in OPENERS]
+    return [try_backend(backend) for backend in BACKENDS]

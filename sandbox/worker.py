@@ -12,6 +12,7 @@ from .cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
 from .inside.values import Untellable, parse, to_wire
 from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
+from .leaving import was_the_end
 from .tricks import seen
 from .verdicts import Decision, Report, by_the_kernel, of_calls, of_ending, of_silence
 
@@ -82,13 +83,14 @@ class Worker:
             result, suspect = replace(_result(decision, reports), tricks=tricks), decision.suspect
         except Untellable as error:
             result = Result(Verdict.TEST_ERROR, detail=f"the cases cannot be told: {error}")
-        except (CellLost, OSError) as error:
+        except Exception as error:  # whatever is wrong with one job is that job's result, and the cells begin anew
             self.close()
             result = Result(Verdict.SANDBOX_ERROR, detail=f"{type(error).__name__}: {error}")
-        layers = self._pair.layers if self._pair is not None else ()
+        layers, packages = (self._pair.layers, self._pair.packages) if self._pair is not None else ((), ())
         wall = round(time.monotonic() - started, 6)
         self._recycle_if_due()
-        return replace(result, backend=self._backend, layers=layers, tag=job.tag, wall_s=wall), suspect
+        result = replace(result, backend=self._backend, layers=layers, packages=packages)
+        return replace(result, tag=job.tag, wall_s=wall), suspect
 
     def _recycle_if_due(self) -> None:
         """Fresh cells after many jobs, or after one that left something behind that resists removal."""
@@ -151,7 +153,7 @@ class Worker:
         decision = by_the_kernel(report, job.limits)
         if decision is None:
             ending = _ending_of(report)
-            came_to_end = "ready" in ending and report["status"] == 0
+            came_to_end = report["status"] == 0 and ("ready" in ending or _left_at_its_end(ending, job.program))
             decision = Decision(Verdict.PASSED) if came_to_end else of_ending(ending, report)
         return decision, [report]
 
@@ -266,13 +268,25 @@ def _ending_of(report: Report) -> dict[str, Any]:
     return ending if isinstance(ending, dict) else {}
 
 
+def _left_at_its_end(ending: dict[str, Any], program: str) -> bool:
+    match ending:
+        case {"exit": _, "lines": [*lines]} if all(isinstance(line, int) for line in lines):
+            return was_the_end(program, lines)
+    return False
+
+
 def _result(decision: Decision, reports: list[Report]) -> Result:
     return Result(
         decision.verdict,
         cpu_s=round(sum(report["cpu_s"] for report in reports), 6),
         peak_mb=round(max((report["peak_mb"] for report in reports), default=0.0), 1),
         failed_test=decision.failed_test,
-        stdout=reports[-1]["stdout"] if reports else "",
-        stderr=reports[-1]["stderr"] if reports else "",
-        detail=decision.detail,
+        stdout=_readable(reports[-1]["stdout"]) if reports else "",
+        stderr=_readable(reports[-1]["stderr"]) if reports else "",
+        detail=decision.detail.encode("utf-8", "backslashreplace").decode(),
     )
+
+
+def _readable(output: str) -> str:
+    r"""Output as text that can be stored and shown: a byte that is no UTF-8 becomes ``\xff``."""
+    return output.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

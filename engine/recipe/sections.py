@@ -327,6 +327,9 @@ class SandboxSection(Section):
     """``auto`` takes namespaces, else docker, and never the unsafe ``process``."""
     workers: int | None = Field(None, ge=1)
     """Candidates judged side by side; one a core when absent."""
+    packages: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    """Third-party packages that programs and tests may import: the usual ones of those installed (numpy, sympy, pandas,
+    sortedcontainers …), none, or those of these names."""
 
 
 class Checkpoints(Section):

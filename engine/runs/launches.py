@@ -11,6 +11,7 @@ from engine.errors import EnvironmentFault, UsageFault
 from engine.processes.device import check_device
 from engine.processes.ranks import Ranks
 from engine.recipe.recipe import Recipe
+from engine.recipe.sections import SandboxSection
 from engine.runs.checks import check_needs, check_processes
 from engine.runs.planning import RunLock, recipe_of
 from engine.runs.progress import Listener
@@ -74,14 +75,15 @@ class Sandboxes:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._open: dict[tuple[str, int | None], Sandbox] = {}
+        self._open: dict[SandboxSection, Sandbox] = {}
 
     def get(self, recipe: Recipe) -> Sandbox:
         """The one that ``recipe`` asks for."""
-        key = (recipe.sandbox.backend, recipe.sandbox.workers)
-        if key not in self._open:
-            self._open[key] = self._stack.enter_context(open_sandbox(*key))
-        return self._open[key]
+        asked = recipe.sandbox
+        if asked not in self._open:
+            opened = open_sandbox(asked.backend, asked.workers, asked.packages)
+            self._open[asked] = self._stack.enter_context(opened)
+        return self._open[asked]
 
 
 def standing(home: Path, run: str) -> tuple[dict[str, Any], set[int]]:

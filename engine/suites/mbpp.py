@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.suites.problem import Problem, SuiteError
-from engine.suites.records import Record, called_function, text_at, text_if_any, texts_at
+from engine.suites.records import Record, called_function, text_at, text_if_any, texts_at, texts_if_any
 from engine.text import unix_newlines
 from sandbox import Asserts, Limits
 
@@ -28,13 +28,15 @@ def mbpp_problem(suite: str, where: str, split: range, item: Record) -> Problem 
     if number not in split:
         return None
     tests, code = texts_at(item, "test_list", where), text_at(item, "code", where)
+    text = "prompt" if "text" not in item and "prompt" in item else "text"  # the sanitised file's column
+    imports = texts_if_any(item, "test_imports", where)
     return Problem(
         suite=suite,
         task_id=f"MBPP/{number}",
-        prompt=mbpp_prompt(text_at(item, "text", where), tests),
+        prompt=mbpp_prompt(text_at(item, text, where), tests),
         entry_point=called_function(tests[0], code),
         reference="\n" + code,
         stop=MBPP_STOP,
-        test=Asserts("\n".join(tests), setup=text_if_any(item, "test_setup_code", where) or ""),
+        test=Asserts("\n".join([*imports, *tests]), setup=text_if_any(item, "test_setup_code", where) or ""),
         limits=MBPP_LIMITS,
     )

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-import numpy as np
-
 Counts = Sequence[tuple[int, int]]
 
 REPORTED = (1, 5, 10, 25, 50, 100)
@@ -124,6 +122,8 @@ def _values(counts: Counts, k: int) -> list[float]:
 
 
 def _bootstrap(values: Sequence[float], confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    import numpy as np  # noqa: PLC0415  # a tenth of a second, which who has a value of 0 or 1 each does not wait for
+
     values_P = np.asarray(values)
     drawn_RP = np.random.default_rng(seed).integers(len(values_P), size=(resamples, len(values_P)))
     means_R = values_P[drawn_RP].mean(axis=1)

@@ -57,6 +57,20 @@ def texts_at(item: Record, key: str, where: str) -> list[str]:
     return [unix_newlines(text) for text in value]
 
 
+def texts_if_any(item: Record, key: str, where: str) -> list[str]:
+    """The texts at `key`, perhaps none; null is none. Raises SuiteError, which names `where`."""
+    value = item.get(key)
+    if value is not None and not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+        raise SuiteError(f"{where}: {key!r} must be a list of texts, found {json_type(value)}")
+    return [unix_newlines(text) for text in value or ()]
+
+
+def json_type(value: Any) -> str:
+    """What JSON calls the type of a value."""
+    names = {bool: "true or false", str: "text", list: "a list", dict: "an object", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
 def stops_at(item: Record, key: str, where: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
     """The stop sequences at `key`, perhaps none, or `otherwise`. Raises SuiteError, which names `where`."""
     value = item.get(key)

@@ -1,66 +1,49 @@
-"""The command line ``ra3``: one module a command group. Nothing here imports torch or textual before it is needed."""
+"""The command line ``ra3``. The commands are imported once a Ctrl-C meanwhile is seen to."""
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Any
 
-import typer
-
-from ra3tui.cli import control, corpus, doctor, eval, judge, ls, recipe, run, sandbox, show, tail  # noqa: A004 - a command
-from ra3tui.cli.faults import Ra3Group
-from ra3tui.cli.options import HOME, Home
-
-app = typer.Typer(
-    cls=Ra3Group,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help: the same everywhere, and drawn in no time
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 a run failed, 2 usage, 3 environment or device, 4 sandbox, 130 interrupted.",
-)
-app.command()(run.run)
-app.command()(ls.ls)
-app.command()(show.show)
-app.command()(tail.tail)
-app.command()(control.stop)
-app.command()(control.pause)
-app.command()(control.unpause)
-app.command()(control.checkpoint)
-app.command("set")(control.set_knobs)
-app.command("eval")(eval.evaluate)
-app.command()(judge.judge)
-app.command()(corpus.corpus)
-app.command()(doctor.doctor)
-app.add_typer(recipe.app, name="recipe", help="List, show and check recipes.")
-app.add_typer(sandbox.app, name="sandbox", help="See what isolates here, build its image, run a program in it.")
-
-
-@app.callback()
-def _root(
-    debug: Annotated[bool, typer.Option("--debug", envvar="RA3_DEBUG", help="Show where an error came from.")] = False,
-) -> None:
-    """Mid-train code models by EM over latent comments, post-train them by RLVR, and see what it gains."""
-
-
-@app.command()
-def tui(
-    run: Annotated[str | None, typer.Argument(help="Open this run: its id, a prefix of it, or @latest.")] = None,
-    home: Home = HOME,
-) -> None:
-    """Open the dashboard."""
-    from ra3tui.app import main as open_app
-
-    open_app(["--home", str(home), *([run] if run else [])])
+from ra3tui.cli.interruption import leave_at_once
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of ``ra3``."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, leave_at_once)  # while modules load or arguments are read nothing is held yet
+    _open_streams()
     if not sys.warnoptions:  # what a library will change is for us to mend, and nothing to who runs this
         warnings.simplefilter("ignore", FutureWarning)
-    app(arguments, prog_name="ra3")
+    from ra3tui.cli.commands import build_app
+
+    words = sys.argv[1:] if arguments is None else arguments
+    build_app(words)(words, prog_name="ra3")
+
+
+def _open_streams() -> None:
+    """Streams that are there, where they were closed, and take every text, whatever the terminal's letters are."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def __getattr__(name: str) -> Any:
+    """The typer app, for who calls commands from Python."""
+    if name == "app":
+        from ra3tui.cli.commands import build_app
+
+        return build_app()
+    raise AttributeError(name)
 
 
 __all__ = ["app", "main"]

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from engine.errors import EnvironmentFault, UsageFault
 from ra3tui.cli.exit import Exit
+from ra3tui.cli.interruption import Ended, interruptible
 from ra3tui.cli.options import printable, talk
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -23,10 +24,11 @@ class Ra3Group(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer exports its own name for it
         """Run the command; every end goes through here."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            raise typer.Exit(Exit.INTERRUPTED) from None
+            with interruptible():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+        except KeyboardInterrupt as asked:
+            raise typer.Exit(asked.exit_code if isinstance(asked, Ended) else Exit.INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output has seen enough
             _discard_output()
             raise typer.Exit(Exit.DONE) from None

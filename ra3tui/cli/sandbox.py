@@ -23,6 +23,9 @@ app = typer.Typer(no_args_is_help=True)
 BackendName = Literal["auto", "namespaces", "docker", "process"]
 Backend = Annotated[BackendName, typer.Option(help="auto is the first that works here and isolates.")]
 Seconds = Annotated[float, typer.Option("--cpu", min=0.1, help="CPU seconds that it may use.")]
+Packages = Annotated[
+    str, typer.Option(help="Third-party packages: auto (the usual ones), none, or names: numpy,sympy.")
+]
 Megabytes = Annotated[int, typer.Option("--memory", min=16, help="Memory in MB.")]
 
 
@@ -50,6 +53,7 @@ def _print_trial(trial: Trial) -> None:
 @app.command()
 def build(
     from_host: Annotated[bool, typer.Option("--from-host", help="Out of this interpreter; asks no registry.")] = False,
+    packages: Packages = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Build the image of the docker backend on every engine that DOCKER_HOST or DOCKER_CONTEXT names."""
@@ -57,12 +61,14 @@ def build(
     from sandbox.cell import CellLost
     from sandbox.docker_engine import LABEL, connect, hosts
     from sandbox.image import IMAGE, build, build_from_host
+    from sandbox.packages import parse_asked
 
     built = {}
     try:
         for host in hosts():
             client = connect(host)
-            built[host] = build_from_host(client, talk) if from_host else build(client, talk)
+            make = build_from_host if from_host else build
+            built[host] = make(client, talk, parse_asked(packages))
             client.prune_volumes(filters={"label": LABEL})  # what a run that was killed could not remove
             client.close()
     except CellLost as error:
@@ -79,6 +85,7 @@ def execute(
     file: Annotated[Path, typer.Argument(help="A Python program.")],
     stdin: Annotated[Path | None, typer.Option("--stdin", help="A file to give it as standard input.")] = None,
     backend: Backend = "auto",
+    packages: Packages = "auto",
     cpu_s: Seconds = 5.0,
     memory_mb: Megabytes = 1024,
     as_json: AsJson = False,
@@ -86,7 +93,8 @@ def execute(
     """Run a program in the sandbox: its output is ours, and the exit code is 1 where it did not come to its end."""
     from sandbox import Limits
 
-    result = _run(_read(file), _read(stdin) if stdin else "", backend, Limits(cpu_s=cpu_s, memory_mb=memory_mb))
+    limits = Limits(cpu_s=cpu_s, memory_mb=memory_mb)
+    result = _run(_read(file), _read(stdin) if stdin else "", backend, packages, limits)
     if as_json:
         print_json(asdict(result))
     else:
@@ -112,10 +120,11 @@ def _read(path: Path) -> str:
         raise UsageFault(f"{path}: cannot be read as text ({error})") from error
 
 
-def _run(program: str, stdin: str, backend: BackendName, limits: Limits) -> Result:
+def _run(program: str, stdin: str, backend: BackendName, packages: str, limits: Limits) -> Result:
     from sandbox import Job, Program, open_sandbox
+    from sandbox.packages import parse_asked
 
-    with open_sandbox(backend, workers=1) as sandbox:
+    with open_sandbox(backend, 1, parse_asked(packages)) as sandbox:
         (result,) = sandbox.judge([Job(program, Program(stdin=stdin), limits)])
     return result
 

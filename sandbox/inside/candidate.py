@@ -1,4 +1,4 @@
-"""The candidate's side: load the program, then answer calls, or just run it.
+"""The candidate's side: load the program, then answer calls.
 
 Nothing here is trusted once the program has run: whatever it sends is only an answer to judge. So nothing here knows
 what is expected of it.
@@ -6,12 +6,9 @@ what is expected of it.
 
 from __future__ import annotations
 
-import atexit
 import builtins
-import contextlib
 import gc
 import importlib
-import os
 import sys
 import types
 from typing import Any
@@ -23,20 +20,24 @@ FILENAME = "<candidate>"
 
 
 def run(task: dict[str, Any], channel: int) -> None:
-    """Be the candidate of one task, in a process forked for it; never returns."""
-    make_repeatable(task["program"])
+    """Be the candidate of one task, in a process forked for it, and answer calls."""
+    prepare(task["program"])
+    _serve(task, channel)
+
+
+def prepare(source: str) -> None:
+    """Make the forked process one in which a program may run."""
+    make_repeatable(source)
     gc.enable()
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # what `site` would have added
-    if task["mode"] == "serve":
-        _serve(task, channel)
-    else:
-        _run_whole(task, channel)
 
 
 def make_repeatable(source: str) -> None:
     """Give source that may draw random numbers the same ones every time."""
     if "random" in source:
         importlib.import_module("random").seed(0)
+        if "numpy" in source and "numpy" in sys.modules:
+            importlib.import_module("numpy.random").seed(0)
 
 
 def _send(channel: int, message: dict[str, Any]) -> None:
@@ -51,10 +52,10 @@ def _fresh_main(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _compile(source: str) -> types.CodeType:
-    """Raises SyntaxError, whatever the parser made of the source."""
+def _compile(source: str, filename: str = FILENAME) -> types.CodeType:
+    """Raises SyntaxError, whatever the parser made of the source, which may begin with a byte order mark."""
     try:
-        return compile(source, FILENAME, "exec", dont_inherit=True)
+        return compile(source.removeprefix("\ufeff"), filename, "exec", dont_inherit=True)
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise SyntaxError(f"{type(error).__name__}: {error}") from None
 
@@ -98,37 +99,3 @@ def _serve(task: dict[str, Any], channel: int) -> None:
 def answer_calls(namespace: dict[str, Any], channel: int) -> None:
     """Say which functions there are and answer what is asked, until nobody asks any more."""
     Served(namespace, channel).serve()
-
-
-def _run_whole(task: dict[str, Any], channel: int) -> None:
-    """A whole program, as ``python FILE`` would run it; says on the channel how it ended."""
-    namespace = _fresh_main("__main__")
-    try:
-        program = _compile(task["program"])
-    except SyntaxError as error:
-        _send(channel, {"syntax": str(error)})
-        os._exit(1)
-    ending: dict[str, Any] = {"ready": True}
-    try:
-        exec(program, namespace)  # noqa: S102
-    except BaseException as error:
-        ending = _describe(error)
-        _print_error(error)
-    code = _exit_code(ending)
-    if "threading" in sys.modules:
-        sys.modules["threading"]._shutdown()  # as the interpreter does: wait for threads, then run handlers
-    atexit._run_exitfuncs()
-    with contextlib.suppress(Exception):
-        sys.stdout.flush()
-    _send(channel, ending)
-    os._exit(code)
-
-
-def _print_error(error: BaseException) -> None:
-    if not isinstance(error, SystemExit):
-        with contextlib.suppress(Exception):
-            sys.excepthook(type(error), error, error.__traceback__)
-
-
-def _exit_code(ending: dict[str, Any]) -> int:
-    return 0 if "ready" in ending or ending.get("exit") in ("None", "0", "False") else 1

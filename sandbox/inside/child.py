@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import resource
@@ -12,7 +13,7 @@ HIGHEST_FD = 1 << 16
 
 def keep_only(wanted: dict[int, int]) -> None:
     """Make ``{number: descriptor}`` the only open descriptors of this process."""
-    moved = {number: os.dup2(fd, 1000 + number, inheritable=False) for number, fd in wanted.items()}
+    moved = {number: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(wanted) + 1) for number, fd in wanted.items()}
     for number, fd in moved.items():
         os.dup2(fd, number)
     kept = sorted(moved)

@@ -7,6 +7,7 @@ channel. That link is closed in every child.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -15,11 +16,12 @@ import select
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import candidate, child, frames, judge, kernel, layers, rehearsal, scratch, seccomp
+from . import candidate, child, frames, judge, kernel, layers, program, rehearsal, scratch, seccomp
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")
@@ -27,6 +29,9 @@ PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools",
 
 No more than these: every module makes every fork dearer, `random` and `threading`, which act after a fork, most of all.
 """
+LOADED_WHEN_NAMED = "numpy"
+"""Loaded when the first source names it, if it is there, for all that are forked after: it takes a child a tenth of a
+second, and every fork of those that do without a little."""
 CHANNEL = 3
 """The descriptor number of a child's channel."""
 NOTE = 4
@@ -50,6 +55,8 @@ class Cell(NamedTuple):
     """A descriptor of a /proc of this pid namespace, where there is one."""
     oom_file: int | None
     """A descriptor of the file in which the kernel counts what it ended for want of memory, where there is one."""
+    scratch: tuple[str, ...]
+    """The folders that can be written, the working one first."""
     landlocked: bool
     """Whether Landlock bounds what it can read and write."""
     count_processes: bool
@@ -71,6 +78,7 @@ class ForkServer:
             task = json.loads(frame)
             if "end" in task:
                 continue  # the task had ended by itself when this was sent
+            self._load_what_is_named(task["test"].get("source", "") if "test" in task else task["program"])
             report, hung_up = self._judge(task) if "test" in task else self._run(task)
             if hung_up:
                 return
@@ -79,6 +87,8 @@ class ForkServer:
     def _settle(self) -> list[str]:
         """Make the process a fork server, bound like what it will fork; the layers that hold."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # as init it cannot be interrupted then
+        if not self._is_init:
+            signal.signal(signal.SIGTERM, _end_with_all)
         self._oom_order = _open_oom_order(self._cell.proc)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # nor are those we fork: their /proc files are root's
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -97,20 +107,28 @@ class ForkServer:
             held.append("memory account")
         return [*held, "rlimits"]
 
+    def _load_what_is_named(self, source: str) -> None:
+        if LOADED_WHEN_NAMED in source and LOADED_WHEN_NAMED not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(LOADED_WHEN_NAMED)
+            gc.collect()
+            gc.freeze()
+
     def _report(self, message: dict[str, Any]) -> None:
         frames.write_frame(self._cell.control_out, json.dumps(message).encode("ascii"))
 
     def _run(self, task: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """One run of a candidate; its channel goes to the judge when it is to serve calls."""
         ours, theirs = socket.socketpair()
-        streams = {}
-        if task["mode"] == "serve":
+        serves, streams = task["mode"] == "serve", {}
+        if serves:
             self._hand_over(ours, task["id"])
             ours.close()
         else:
             streams["note"] = ours.detach()
+        run = candidate.run if serves else program.run
         with theirs:
-            return self._fork(task, streams, {CHANNEL: theirs.fileno()}, lambda: candidate.run(task, CHANNEL))
+            return self._fork(task, streams, {CHANNEL: theirs.fileno()}, lambda: run(task, CHANNEL))
 
     def _hand_over(self, channel: socket.socket, task_id: int) -> None:
         socket.send_fds(self._cell.link, [_TASK_ID.pack(task_id)], [channel.fileno()])
@@ -167,13 +185,15 @@ class ForkServer:
         read = {"stdout": out, "stderr": err} | notes
         streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
         report, hung_up = self._see_to_end(Child(pid, started, streams), limits, task["id"])
-        return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe()}, hung_up
+        return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe(self._cell.scratch)}, hung_up
 
     def _be_child(self, limits: dict[str, Any], wanted: dict[int, int], body: Callable[[], None]) -> None:
         """The child's whole life; whatever escapes it ends with exit status 70."""
         try:
             child.confine(limits, wanted)
             if not self._is_init:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
                 seccomp.install(seccomp.no_signals(os.uname().machine))
             body()
             os._exit(0)
@@ -203,7 +223,7 @@ class ForkServer:
             reason = "output"
         kept = {name: bytes(stream.kept) for name, stream in forked.streams.items()}
         note = kept.pop("note", b"")[frames.HEADER.size :]
-        texts = {name: text.decode("utf-8", "replace") for name, text in kept.items()}
+        texts = {name: text.decode("utf-8", "surrogateescape") for name, text in kept.items()}  # every byte is told
         report = vars(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
         return report | {"note": note.decode("utf-8", "replace")}, watch.hung_up
 
@@ -212,6 +232,12 @@ class ForkServer:
             return 0
         fields = os.pread(self._cell.oom_file, 1000, 0).split()
         return int(fields[fields.index(b"oom_kill") + 1]) if b"oom_kill" in fields else 0
+
+
+def _end_with_all(*_: object) -> None:
+    """Where no namespace ends with us: first what we started, then ourselves."""
+    end_all(Child(0, 0.0, {}))
+    os._exit(0)
 
 
 def _open_oom_order(proc: int | None) -> int | None:
@@ -233,6 +259,14 @@ def _spool(text: str) -> int:
         return os.open("/dev/null", os.O_RDONLY)
     fd = os.memfd_create("stdin")
     with os.fdopen(os.dup(fd), "wb") as writable:
-        writable.write(text.encode("utf-8", "surrogatepass"))
+        writable.write(_bytes_of(text))
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def _bytes_of(text: str) -> bytes:
+    """As UTF-8; half a character stands for the byte that Python reads as it, else for itself."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""The cell's writable folder, the fork server's working one, emptied between one run and the next."""
+"""The folders of a cell that can be written, the fork server's working one first, emptied between runs."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import contextlib
 import os
 import stat
 
+PROGRAM_FILE = "main.py"
+"""What a whole program is called in the working folder."""
 
-def wipe() -> bool:
+
+def wipe(folders: tuple[str, ...]) -> bool:
     """Remove all that a run left; False where something resists, and the cell has to go."""
+    with contextlib.suppress(OSError):  # not there, or something else of that name
+        os.unlink(PROGRAM_FILE)
+    return min(map(_wipe, folders))  # of all, whatever becomes of the first
+
+
+def _wipe(folder: str) -> bool:
     with contextlib.suppress(OSError):  # not ours to change: then nobody could have changed it either
-        os.chmod(".", 0o1777)  # noqa: S103  # a scratch folder like any other
+        os.chmod(folder, 0o1777)  # noqa: S103  # a scratch folder like any other
     try:
-        if not os.listdir():  # the common case
+        if not os.listdir(folder):  # the common case
             return True
-        _remove_all()
-        return not os.listdir()
+        _remove_all(folder)
+        return not os.listdir(folder)
     except (OSError, RecursionError):  # such as folders a thousand deep
         return False
 
 
-def _remove_all() -> None:
+def _remove_all(folder: str) -> None:
     """Down, opening what is locked, then up, removing; nobody is left to swap anything meanwhile."""
-    for path, folders, _ in os.walk("."):
+    for path, folders, _ in os.walk(folder):
         for place in (os.path.join(path, folder) for folder in folders):
             if not os.path.islink(place):
                 with contextlib.suppress(OSError):
                     os.chmod(place, stat.S_IRWXU)
-    for path, folders, files in os.walk(".", topdown=False):
+    for path, folders, files in os.walk(folder, topdown=False):
         for place in (os.path.join(path, name) for name in (*files, *folders)):
             with contextlib.suppress(OSError):
                 os.unlink(place) if os.path.islink(place) or not os.path.isdir(place) else os.rmdir(place)

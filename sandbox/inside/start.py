@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import resource
+import signal
 import socket
+import sys
 import time
 from typing import Any
 
 from . import forkserver, frames, isolate, landlock
 
-_CONTROL_IN, _CONTROL_OUT, _OOM_FILE = 200, 201, 202
+_OUT_OF_THE_WAY = 10
+"""Descriptors that the fork server keeps are this high: those below are given to children."""
 LINK_WAIT_S = 60.0
 
 
 def main() -> None:
     """Be a cell, on standard input and output, until the supervisor hangs up."""
+    _forget_who_started_us()
     frame = frames.read_frame(0, frames.CONTROL_LIMIT)
     if frame is None:
         return
     config = json.loads(frame)
     _settle_on(config["core"])
-    os.dup2(0, _CONTROL_IN, inheritable=False)
-    os.dup2(1, _CONTROL_OUT, inheritable=False)
+    control_in, control_out = _keep(0), _keep(1)
     try:
-        _serve(config)
+        _serve(config, control_in, control_out)
     except (OSError, forkserver.CellError) as error:
         trouble = json.dumps({"trouble": f"{type(error).__name__}: {error}"})
-        frames.write_frame(_CONTROL_OUT, trouble.encode("ascii"))
+        frames.write_frame(control_out, trouble.encode("ascii"))
 
 
-def _serve(config: dict[str, Any]) -> None:
+def _forget_who_started_us() -> None:
+    """What a cell is not to inherit: a umask, signals that are ignored or blocked, a low limit of descriptors."""
+    os.umask(0o022)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _keep(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+
+
+def _serve(config: dict[str, Any], control_in: int, control_out: int) -> None:
     oom_file = _keep_open(config["oom_files"])
     landlocked = False
     match config["kind"]:
@@ -44,12 +63,14 @@ def _serve(config: dict[str, Any]) -> None:
             landlocked = landlock.restrict([*config["readable"], "/proc", "/dev"], [config["folder"], "/dev/null"])
         case kind:
             raise forkserver.CellError(f"a cell cannot be of kind {kind}")
+    sys.path += config["packages"]
     cell = forkserver.Cell(
-        control_in=_CONTROL_IN,
-        control_out=_CONTROL_OUT,
+        control_in=control_in,
+        control_out=control_out,
         link=link,
         proc=proc,
         oom_file=oom_file,
+        scratch=(".",) if config["kind"] == "process" else (".", "/dev/shm"),  # noqa: S108  # the cell's own
         landlocked=landlocked,
         count_processes=config["kind"] == "namespaces",
     )
@@ -68,9 +89,9 @@ def _keep_open(paths: list[str]) -> int | None:
     if not there:
         return None
     fd = os.open(there[0], os.O_RDONLY)
-    os.dup2(fd, _OOM_FILE, inheritable=False)
+    kept = _keep(fd)
     os.close(fd)
-    return _OOM_FILE
+    return kept
 
 
 def _open_folder(path: str) -> int | None:

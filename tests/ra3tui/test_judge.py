@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from engine.suites.loading import load_suite
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.faults import Ra3Group
-from ra3tui.cli.judge import Attempt, count_passed, judge, make_report
+from ra3tui.cli.judge import judge
+from ra3tui.cli.samples import Attempt
+from ra3tui.cli.verdicts import count_passed, make_report
 from sandbox import Result, SandboxUnavailable, Verdict
 
 Judge = Callable[..., Outcome]
@@ -184,8 +186,8 @@ def test_faults_of_the_sandbox_count_for_nothing() -> None:
     ended = [
         Result(verdict) for verdict in (Verdict.SANDBOX_ERROR, Verdict.PASSED, Verdict.PASSED, Verdict.WRONG_ANSWER)
     ]
-    assert count_passed(attempts, ended) == [(2, 1), (1, 1)]
-    assert make_report("humaneval", attempts, ended)["pass@k"] == {"1": 0.75}
+    assert count_passed(list(zip(attempts, ended, strict=True))) == [(2, 1), (1, 1)]
+    assert make_report("humaneval", attempts, dict(enumerate(ended)))["pass@k"] == {"1": 0.75}
 
 
 def test_samples_of_a_broken_test_count_for_nothing() -> None:
@@ -198,6 +200,129 @@ def test_samples_of_a_broken_test_count_for_nothing() -> None:
 def test_nothing_is_claimed_where_no_sample_got_a_verdict() -> None:
     (first,) = load_suite("humaneval[:1]").problems
     lost = replace(Result(Verdict.SANDBOX_ERROR), detail="the worker ended")
-    report = make_report("humaneval", [Attempt(first.task_id, first.job(""))], [lost])
+    report = make_report("humaneval", [Attempt(first.task_id, first.job(""))], {0: lost})
     assert report["pass@k"] == {}
     assert report["samples"][0]["detail"] == "the worker ended"
+
+
+def test_a_sample_of_another_suite_is_refused_by_its_id(ra3_judge: Judge, tmp_path: Path) -> None:
+    outcome = ra3_judge("humaneval", jsonl(tmp_path / "s.jsonl", {"task_id": "MBPP/11", "completion": BODY}))
+    assert outcome.exit_code == Exit.USAGE
+    assert "s.jsonl:1: humaneval has no problem 'MBPP/11'; its ids look like 'HumanEval/0'" in outcome.stderr
+
+
+def test_a_number_that_two_problems_end_in_stands_for_neither(ra3_judge: Judge, tmp_path: Path) -> None:
+    own = {"prompt": "def f(x):", "test_list": ["assert f(1) == 1"]}
+    suite = jsonl(tmp_path / "own.jsonl", own | {"task_id": "a/1"}, own | {"task_id": "b/1"})
+    for task_id, code in (("A/1", Exit.DONE), ("1", Exit.USAGE)):
+        sample = jsonl(tmp_path / "s.jsonl", {"task_id": task_id, "completion": "    return x"})
+        assert ra3_judge(f"jsonl:{suite}", sample).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ({"task_id": None, "completion": "x"}, "`task_id` is null"),
+        ({"task_id": True, "completion": "x"}, "`task_id` is true or false"),
+        ({"task_id": 1.0, "completion": "x"}, "`task_id` is a number"),
+        ({"task_id": 1, "completion": None}, "`completion` is null"),
+        ({"task_id": 1, "solution": ["x"]}, "`solution` is a list"),
+        ({"task_id": 1, "completion": {}, "solution": 3}, "`completion` is an object and `solution` is a number"),
+    ],
+)
+def test_a_column_of_another_type_is_named_with_it(ra3_judge: Judge, tmp_path: Path, line: Any, what: str) -> None:
+    outcome = ra3_judge("humaneval", jsonl(tmp_path / "s.jsonl", line))
+    assert outcome.exit_code == Exit.USAGE
+    assert what in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_a_null_beside_what_is_judged_is_nothing(ra3_judge: Judge, tmp_path: Path) -> None:
+    sample = {"task_id": 0, "completion": BODY, "solution": None}
+    assert report_of(ra3_judge("humaneval", jsonl(tmp_path / "s.jsonl", sample), "--json"))["verdicts"] == {"passed": 1}
+
+
+SLOW = "    import time\n    while time.process_time() < 0.8:\n        pass\n" + BODY
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict"),
+    [
+        ((), "passed"),
+        (("--cpu", 0.3), "time_limit"),
+        (("--timeout-factor", 0.05), "time_limit"),
+        (("--cpu", 0.3, "--timeout-factor", 10), "passed"),
+    ],
+)
+def test_a_sample_has_the_time_it_is_given(
+    ra3_judge: Judge, tmp_path: Path, words: tuple[Any, ...], verdict: str
+) -> None:
+    path = jsonl(tmp_path / "s.jsonl", {"task_id": 0, "completion": SLOW})
+    assert report_of(ra3_judge("humaneval", path, "--json", *words))["verdicts"] == {verdict: 1}
+
+
+def test_a_sample_has_the_memory_it_is_given(ra3_judge: Judge, tmp_path: Path) -> None:
+    path = jsonl(
+        tmp_path / "s.jsonl", {"task_id": 0, "completion": "    held = bytearray(b'x') * (300 << 20)\n" + BODY}
+    )
+    for megabytes, verdict in ((600, "passed"), (64, "memory_limit")):
+        report = report_of(ra3_judge("humaneval", path, "--json", "--memory", megabytes))
+        assert report["verdicts"] == {verdict: 1}
+
+
+CHAT = f"Here is one:\n\n```python\n{WHOLE}```\n\nIt can be tried so:\n\n```\n" + "print(1)\n" * 60 + "```\n"
+
+
+def test_a_program_is_taken_out_of_a_chats_fences(ra3_judge: Judge, tmp_path: Path) -> None:
+    cut_off = f"Sure:\n~~~py\n{WHOLE}"
+    answers = [{"task_id": 0, "solution": answer} for answer in (CHAT, cut_off, WHOLE)]
+    answers.append({"task_id": 0, "completion": CHAT})
+    path = jsonl(tmp_path / "s.jsonl", *answers)
+    taken = report_of(ra3_judge("humaneval", path, "--json", "--extract", "fences"))
+    assert taken["verdicts"] == {"passed": 4}
+    as_they_are = report_of(ra3_judge("humaneval", path, "--json"))
+    assert as_they_are["verdicts"] == {"syntax_error": 3, "passed": 1}
+
+
+def test_results_may_be_had_as_they_come(ra3_judge: Judge, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "s.jsonl", *({"task_id": n, "completion": "    return []\n"} for n in (1, 0, 2)))
+    outcome = ra3_judge("humaneval", path, "--jsonl")
+    lines = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert sorted((line["sample"], line["task_id"]) for line in lines) == [
+        (0, "HumanEval/1"),
+        (1, "HumanEval/0"),
+        (2, "HumanEval/2"),
+    ]
+
+
+def test_what_may_be_imported_is_chosen_and_named(ra3_judge: Judge, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "s.jsonl", {"task_id": 0, "completion": "    import numpy\n" + BODY})
+    given = report_of(ra3_judge("humaneval", path, "--json", "--packages", "numpy"))["samples"][0]
+    withheld = report_of(ra3_judge("humaneval", path, "--json", "--packages", "none"))["samples"][0]
+    assert (given["verdict"], [name.split()[0] for name in given["packages"]]) == ("passed", ["numpy"])
+    assert (withheld["verdict"], withheld["packages"]) == ("runtime_error", [])
+    lacking = ra3_judge("humaneval", path, "--packages", "no-such-thing")
+    assert lacking.exit_code == Exit.SANDBOX
+    assert "there is no 'no-such-thing' installed here" in lacking.stderr
+
+
+def test_the_sanitised_mbpps_columns_are_read(ra3_judge: Judge, tmp_path: Path) -> None:
+    item = {"task_id": 2, "prompt": "Half.", "code": "def half(x):\n    return x / 2", "source_file": "x"}
+    item |= {"test_imports": ["import math"], "test_list": ["assert math.isclose(half(1), 0.5)"]}
+    report = report_of(ra3_judge(f"mbpp:{jsonl(tmp_path / 'm.jsonl', item)}", "--references", "--json"))
+    assert report["verdicts"] == {"passed": 1}
+
+
+def test_what_is_broken_in_a_suite_is_one_clear_line(ra3_judge: Judge, tmp_path: Path) -> None:
+    item = {"task_id": 2, "text": "Half.", "code": "def half(x): ...", "test_list": ["assert half(1) == 0.5"]}
+    for change, what in (
+        ({"text": None}, "'text' must be text, found NoneType"),
+        ({"code": 3}, "'code' must be text, found int"),
+        ({"test_imports": "math"}, "'test_imports' must be a list of texts, found text"),
+        ({"test_list": [None]}, "'test_list' must be a list of assert statements"),
+    ):
+        outcome = ra3_judge(f"mbpp:{jsonl(tmp_path / 'm.jsonl', item | change)}", "--references")
+        assert (outcome.exit_code, outcome.stderr.count("\n")) == (Exit.USAGE, 1)
+        assert what in outcome.stderr
+    twice = ra3_judge(f"mbpp:{jsonl(tmp_path / 'm.jsonl', item, item)}", "--references")
+    assert "the task id 'MBPP/2' is that of" in twice.stderr

@@ -19,14 +19,17 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_on_the_first_version_ours_stand_under_the_groups_we_are_in(mount: Path) -> None:
-    assert cgroups.parents(FIRST) == {"memory": mount / "memory/jobs/a", "pids": mount / "pids/jobs"}
+    assert cgroups.parents(cgroups.own_groups(FIRST)) == {
+        "memory": mount / "memory/jobs/a",
+        "pids": mount / "pids/jobs",
+    }
 
 
 def test_on_the_second_version_ours_stand_beside_the_group_we_are_in(mount: Path) -> None:
     (mount / "user.slice").mkdir()
     control = mount / "user.slice" / "cgroup.subtree_control"
     control.write_text("memory pids")
-    assert cgroups.parents(SECOND) == dict.fromkeys(("memory", "pids"), mount / "user.slice")
+    assert cgroups.parents(cgroups.own_groups(SECOND)) == dict.fromkeys(("memory", "pids"), mount / "user.slice")
     assert control.read_text() == "memory pids"
 
 
@@ -34,7 +37,7 @@ def test_on_the_second_version_missing_controllers_are_asked_for(mount: Path) ->
     (mount / "user.slice").mkdir()
     control = mount / "user.slice" / "cgroup.subtree_control"
     control.write_text("cpu")
-    cgroups.parents(SECOND)
+    cgroups.parents(cgroups.own_groups(SECOND))
     assert control.read_text() == "+memory +pids"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -25,7 +27,8 @@ limits = Limits(cpu_s=1, memory_mb=256)
 try:
     with open_sandbox(sys.argv[1], workers=1) as box:
         results = list(box.judge(Job(program, Asserts("assert double(2) == 4"), limits) for program in programs))
-    print(json.dumps({"verdicts": [r.verdict for r in results], "layers": results[0].layers}))
+    first = results[0]
+    print(json.dumps({"verdicts": [r.verdict for r in results], "layers": first.layers, "packages": first.packages}))
 except SandboxUnavailable as error:
     print(json.dumps({"unavailable": str(error)}))
 """
@@ -46,26 +49,58 @@ def package() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+EARLY = """
+import os, signal, sys, time
+from sandbox import Job, Limits, Program, open_sandbox
+FAMILY = "import os\\nfor n in range(3):\\n    if os.fork() == 0:\\n        os.setsid()\\n"
+FAMILY += "print(1, flush=True)\\nwhile True:\\n    pass\\n"
+
+def running():
+    return {name for name in os.listdir("/proc") if name.isdecimal() and owner(name) == os.getuid()}
+
+def owner(name):
+    try:
+        return os.stat(f"/proc/{name}").st_uid
+    except OSError:
+        return None
+
+before = running()
+box = open_sandbox(sys.argv[1], workers=1)
+box.submit(Job(FAMILY, Program(), Limits(cpu_s=1000)))
+while len(running() - before) < 2 + 8:  # two cells, and a family of eight
+    time.sleep(0.01)
+if sys.stdin.read():
+    os.kill(os.getpid(), signal.SIGKILL)
+box.close()
+print('"closed"')
+"""
+
+
 def as_plain_user(package: Path, backend: str, programs: list[str]) -> dict[str, Any]:
     """Judge as another user, with an interpreter that everybody may run."""
+    return dict(json.loads(run_as_plain_user(package, PROGRAM, backend, json.dumps(programs)).stdout))
+
+
+def run_as_plain_user(package: Path, script: str, backend: str, stdin: str) -> subprocess.CompletedProcess[str]:
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         user = {"user": NOBODY_IN_PARTICULAR, "group": NOBODY_IN_PARTICULAR, "extra_groups": []}
     for interpreter in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}", "/usr/bin/python3"):
         try:
             done = subprocess.run(
-                [interpreter, "-c", PROGRAM, backend],
-                input=json.dumps(programs),
+                [interpreter, "-c", script, backend],
+                input=stdin,
                 capture_output=True,
                 text=True,
-                check=True,
+                check=False,
                 cwd=package,
                 env={"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
                 **user,
             )
-        except (OSError, subprocess.CalledProcessError):
+        except OSError:
             continue
-        return dict(json.loads(done.stdout))
+        if done.returncode <= 0:  # else this interpreter is not one that such a user can use
+            return done
     pytest.skip("no Python 3.11 here that a plain user may run: the interpreter of these tests is root's own")
 
 
@@ -90,3 +125,42 @@ def test_with_landlock_the_process_backend_keeps_the_hosts_files_to_itself(packa
 def test_the_process_backend_refuses_root() -> None:
     with pytest.raises(sandbox.SandboxUnavailable, match="plain user"):
         sandbox.open_sandbox("process")
+
+
+def processes_of_nobody() -> list[str]:
+    """Processes of that user, however they came to be."""
+    return [path.name for path in Path("/proc").glob("[0-9]*") if _owner(path) == NOBODY_IN_PARTICULAR]
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.stat().st_uid
+    except OSError:  # it has just ended
+        return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="processes of another user are counted")
+@pytest.mark.parametrize("backend", ["namespaces", "process"])
+def test_an_early_close_leaves_nothing_running(package: Path, backend: str) -> None:
+    assert run_as_plain_user(package, EARLY, backend, "").stdout == '"closed"\n'
+    assert processes_of_nobody() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="processes of another user are counted")
+@pytest.mark.parametrize("backend", ["namespaces", "process"])
+def test_a_supervisor_that_is_killed_leaves_nothing_running(package: Path, backend: str) -> None:
+    assert run_as_plain_user(package, EARLY, backend, "kill").returncode == -9
+    for pid in processes_of_nobody():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            end = os.pidfd_open(int(pid))
+            assert select.select([end], [], [], 60)[0], "a process outlived its supervisor"
+            os.close(end)
+
+
+def test_what_the_process_backend_lends_is_what_the_others_lend(package: Path) -> None:
+    told = {
+        backend: as_plain_user(package, backend, [f"{RIGHT}import zoneinfo\nzoneinfo.ZoneInfo('Europe/Paris')\n"])
+        for backend in ("namespaces", "process")
+    }
+    assert told["process"]["verdicts"] == told["namespaces"]["verdicts"]
+    assert told["process"]["packages"] == told["namespaces"]["packages"]
