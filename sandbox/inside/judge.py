@@ -17,9 +17,15 @@ from typing import Any
 from . import frames, values
 from .candidate import make_repeatable
 from .line import CandidateGone, Line
+from .offered import TEST_MODULE
 from .served import make_room
 
 FILENAME = "<test>"
+_USUAL_NAMES = {
+    **{name: name for name in ("numpy", "pandas", "scipy", "sympy", "networkx", "sortedcontainers", "pytest")},
+    **{"np": "numpy", "pd": "pandas", "nx": "networkx", "sp": "sympy", "dt": "datetime", "it": "itertools"},
+}
+"""Packages, and what tests call modules that they leave to the program to import."""
 Outcome = dict[str, Any]
 
 
@@ -27,7 +33,7 @@ class TestGlobals(dict[str, Any]):
     """Globals of a test: what is neither its own nor built in is the candidate's."""
 
     def __init__(self, line: Line, source: str) -> None:
-        super().__init__(__name__="test", __builtins__=builtins)
+        super().__init__(__name__=TEST_MODULE, __builtins__=builtins)
         self._line, self._source = line, source
 
     def __missing__(self, name: str) -> Any:
@@ -37,17 +43,25 @@ class TestGlobals(dict[str, Any]):
             thing = self._line.named(name)
         except NameError:
             raise KeyError(name) from None
-        if name in sys.stdlib_module_names and not isinstance(thing, types.ModuleType):
-            thing = self._module_that_is_meant(name, thing)
-        if isinstance(thing, type) or type(thing) is type(self._line.mirrors.of_function(0)):
+        thing = self._module_that_is_meant(name, thing)
+        if isinstance(thing, type) or type(thing) is self._line.mirrors.function_class:
             self[name] = thing  # others may change with every call
         return thing
 
     def _module_that_is_meant(self, name: str, thing: Any) -> Any:
         """Our own module, where the test uses what only that has: the program's word does not stand for it."""
-        module = importlib.import_module(name)
+        module_name = _USUAL_NAMES.get(name, name)
+        if module_name not in sys.stdlib_module_names and module_name not in _USUAL_NAMES.values():
+            return thing
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError:
+            return thing
         used = re.findall(rf"\b{name}\.(\w+)", self._source)
-        return module if any(hasattr(module, attribute) for attribute in used) else thing
+        if not any(hasattr(module, attribute) for attribute in used):
+            return thing
+        self._line.modules.append(module)
+        return module
 
 
 def run(task: dict[str, Any], channel: int) -> Outcome:
@@ -64,6 +78,9 @@ def run(task: dict[str, Any], channel: int) -> Outcome:
         outcome = _failed(error, line, test.get("source", ""))
     if line.ending is not None:  # a test that swallowed the end of its candidate has not passed
         outcome = {"outcome": "ended", "ending": line.ending}
+    elif outcome["outcome"] in ("passed", "test_error") and (left := line.stand_ins.undecided or line.swallowed[:1]):
+        left = left[0] if isinstance(left, list) else left
+        outcome = {"outcome": "failed", "where": _line_of(left)}
     heard = {"forged": line.forged, "calls": line.asked, "waited_s": line.waited_s}
     return outcome | heard | {"own_word": line.stand_ins.own_word > 0}
 

@@ -9,6 +9,8 @@ import types
 from typing import Any
 
 from . import frames
+from .offered import refuse_what_is_not_offered
+from .protocol import operators
 from .protocol.exchange import Exchange
 from .protocol.mirror_types import is_mirror
 from .protocol.own import Own
@@ -20,15 +22,12 @@ MOST_NESTED = 100
 """Requests that may stand within each other: each calls back into the judge, which asks again."""
 _STREAMS = ("stdout", "stderr", "stdin")
 _PATCHABLE = ("input", "print", "open")
-_BY_NAME = (type, types.FunctionType, types.BuiltinFunctionType)
-_CLOSED = (
-    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.GeneratorType, types.CoroutineType),
-    *(types.AsyncGeneratorType, types.FrameType, types.CodeType, types.TracebackType, types.ModuleType),
+_BY_NAME = (
+    *(type, types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType),
+    types.ClassMethodDescriptorType,
 )
-"""Types whose attributes lead into the test's source and globals."""
 _NEVER = (types.FrameType, types.CodeType)
-_NAMES = ("__name__", "__qualname__", "__doc__")
-_STEPS = ("send", "throw", "close")
+_OF_REQUEST = frozenset(("do", "on", "arguments", "keywords", "changed", "forget"))
 
 
 class CandidateGone(BaseException):
@@ -44,7 +43,10 @@ class Line(Exchange):
         self._reader = frames.FrameReader(channel, answer_limit)
         self._usual = [getattr(sys, name) for name in _STREAMS], [getattr(builtins, name) for name in _PATCHABLE]
         self._nested = 0
-        self._looks_up = False
+        self._asserted_there: list[BaseException] = []
+        """Failed assertions of the program's own."""
+        self.swallowed: list[BaseException] = []
+        """Failed assertions of the test that the candidate was told of, and that have not come back."""
         self.functions: dict[str, Any] | None = None
         """The program's functions by name, once it is loaded."""
         self.ending: dict[str, Any] | None = None
@@ -54,14 +56,14 @@ class Line(Exchange):
         self.lacking: set[str] = set()
         """Names that the test uses and the program does not define."""
         self.modules: list[Any] = []
-        """Modules that the test came by through the program."""
+        """Modules that the test names and does not import: the program does."""
         self.forged = False
         self.asked = 0
         self.waited_s = 0.0
         """Wall seconds for which the last message was waited for."""
 
     def _operators(self, ask: Any) -> Any:
-        self.stand_ins = Operators(ask, self.note_raised)
+        self.stand_ins = Operators(ask, self.note_raised, self._failed_here)
         return self.stand_ins.of
 
     def wait_until_loaded(self) -> dict[str, Any]:
@@ -70,7 +72,9 @@ class Line(Exchange):
             message = self.receive()
             if "ready" not in message:
                 raise self._end(self._known(message))
-            functions = message["ready"] if isinstance(message["ready"], dict) else {}
+            functions = message["ready"]
+            if type(functions) is not dict or not all(type(n) is int and n > 0 for n in functions.values()):
+                raise self._end({"forged": True})
             self.functions = {name: self.mirrors.of_function(number) for name, number in functions.items()}
         return self.functions
 
@@ -81,13 +85,10 @@ class Line(Exchange):
             self.asked += 1
             return function
         try:
-            thing = self.request({"do": "global", "on": 0}, (name,), None)
+            return self.request({"do": "global", "on": 0}, (name,), None)
         except NameError:
             self.lacking.add(name)
             raise
-        if isinstance(thing, types.ModuleType):
-            self.modules.append(thing)
-        return thing
 
     def request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         """As `Exchange.request`; raises CandidateGone where no answer comes, or one without sense."""
@@ -98,7 +99,6 @@ class Line(Exchange):
             raise RecursionError("the test and the program call each other too deep")
         self.asked += 1
         self._nested += 1
-        self._looks_up = message["do"] == "__getattribute__"
         try:
             return super().request(*self._with_streams(message, arguments, keywords))
         except WireError:
@@ -127,11 +127,11 @@ class Line(Exchange):
         }
         return message | {"streams": streams}, arguments, (keywords or {}) | patched
 
-    def _outcome(self, answer: dict[str, Any], boxes: list[Any]) -> Any:
+    def _outcome(self, answer: dict[str, Any], boxes: list[Any], operation: str) -> Any:
         printed = answer.get("printed")
         if isinstance(printed, dict):
             self._print(printed)
-        return super()._outcome(answer, boxes)
+        return super()._outcome(answer, boxes, operation)
 
     def _print(self, printed: dict[str, Any]) -> None:
         """What the candidate printed, into the test's own streams."""
@@ -141,12 +141,18 @@ class Line(Exchange):
         if type(printed.get("stdin")) is int:
             sys.stdin.read(max(0, printed["stdin"]))
 
-    def note_raised(self, error: BaseException) -> None:
+    def note_raised(self, error: BaseException, operation: str) -> None:
         """Remember it, so that it is known for the program's where the test does not catch it.
 
         An attribute that is not there is the test's to stumble over, as it is with any other value.
         """
-        self.raised = None if isinstance(error, AttributeError) and self._looks_up else error
+        self.raised = None if isinstance(error, AttributeError) and operation == "__getattribute__" else error
+        if is_assertion(error):
+            self._asserted_there.append(error)
+
+    def note_returned(self, error: BaseException) -> None:
+        """An exception of the test's own comes back to it through the program."""
+        self.swallowed = [each for each in self.swallowed if each is not error]
 
     def send(self, message: bytes) -> None:
         """Write one message; raises CandidateGone where nobody reads."""
@@ -184,14 +190,32 @@ class Line(Exchange):
         self.ending = ending
         return CandidateGone()
 
+    def answer(self, request: dict[str, Any]) -> bytes:
+        """As `Exchange.answer`, of a request that is as a request has to be; raises WireError for any other."""
+        if not request.keys() <= _OF_REQUEST or type(request["do"]) is not str or type(request.get("on")) is not int:
+            raise WireError("an operation on an object by its number is wanted")
+        return super().answer(request)
+
     def perform(self, request: dict[str, Any], arguments: list[Any], keywords: dict[str, Any]) -> Any:
-        """An operation on something of the test's, for the candidate, which may not look into the test by it."""
-        thing, name = self.thing(request["on"]), request["do"]
-        if name in ("__getattribute__", "__setattr__", "__delattr__"):
-            _refuse_what_leads_into_the_test(thing, name, arguments)
-        elif name in ("__copy__", "__deepcopy__", "is a", "is under", "next few"):
-            raise TypeError(f"the program may not ask {name} of the test's objects")
-        return super().perform(request, arguments, keywords)
+        """An operation on something of the test's that the candidate was told of, where it is offered."""
+        thing = self.own[request["on"]]
+        refuse_what_is_not_offered(thing, request["do"], arguments, keywords)
+        try:
+            return operators.perform(thing, request["do"], arguments, keywords)
+        except BaseException as error:
+            if self._failed_here(error):
+                self.swallowed.append(error)
+            raise
+
+    def _failed_here(self, error: Any) -> bool:
+        """Whether it is a failed assertion of the test, and none of the program's."""
+        return is_assertion(error) and not any(error is theirs for theirs in self._asserted_there)
+
+    def ask(
+        self, thing: Any, name: str, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None
+    ) -> Any:
+        """As `Exchange.ask`, of what is for the candidate to say."""
+        return self.stand_ins.follow(super().ask, thing, name, arguments, keywords)
 
     def tell_other(self, thing: Any, teller: Teller, inside: int) -> Wire:
         """As `Exchange.tell_other`; what is of the standard library goes by its name."""
@@ -202,23 +226,27 @@ class Line(Exchange):
         if isinstance(thing, _NEVER):
             raise Untellable(f"a value of type {type(thing).__name__} has no form that crosses")
         if isinstance(thing, _BY_NAME):
-            module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
-            if module in sys.stdlib_module_names and getattr(sys.modules.get(module), name, None) is thing:
+            module, name = _place_of(thing)
+            if module in sys.stdlib_module_names and _at(sys.modules.get(module), name) is thing:
                 return {"library": [module, name]}
         return super().tell_other(thing, teller, inside)
 
 
-def _refuse_what_leads_into_the_test(thing: Any, name: str, arguments: list[Any]) -> None:
-    attribute = arguments[0]
-    if type(attribute) is not str:
-        raise TypeError("an attribute's name is text")
-    allowed = name == "__getattribute__" and attribute in _NAMES
-    if isinstance(thing, _CLOSED):
-        allowed = allowed or (attribute in _STEPS and isinstance(thing, types.GeneratorType | types.CoroutineType))
-    else:
-        allowed = allowed or not attribute.startswith("_")
-    if not allowed:
-        raise AttributeError(f"{type(thing).__name__!r} object has no attribute {attribute!r}", name=attribute)
+def is_assertion(error: object) -> bool:
+    """Whether it says that a test does not hold."""
+    return isinstance(error, AssertionError) or type(error).__module__ == "_pytest.outcomes"
+
+
+def _place_of(thing: Any) -> tuple[str, str]:
+    """The module and the name within it that a class or a function says it has."""
+    owner = getattr(thing, "__objclass__", thing)
+    return getattr(owner, "__module__", None) or "", getattr(thing, "__qualname__", "")
+
+
+def _at(place: Any, name: str) -> Any:
+    for part in name.split("."):
+        place = getattr(place, part, None)
+    return place
 
 
 def _rest_of(stream: Any) -> str:

@@ -70,7 +70,7 @@ class Exchange:
         while "do" in answer:
             self.send(self.answer(answer))
             answer = self.receive()
-        return self._outcome(answer, boxes)
+        return self._outcome(answer, boxes, message["do"])
 
     def _compose(self, tell: Callable[[], tuple[Wire, list[Any]]]) -> tuple[bytes, list[Any]]:
         """The bytes of a message and its boxes; of one that cannot be told whole, no class is taken for told."""
@@ -97,7 +97,7 @@ class Exchange:
             message["keywords"] = teller.pairs(keywords.items(), -1, 0)
         return message, teller.boxes
 
-    def _outcome(self, answer: dict[str, Any], boxes: list[Any]) -> Any:
+    def _outcome(self, answer: dict[str, Any], boxes: list[Any], operation: str) -> Any:
         came = len(boxes)
         reader = Reader(self._read_other, boxes)
 
@@ -122,11 +122,16 @@ class Exchange:
         if not isinstance(outcome, BaseException):
             raise WireError("an exception is wanted")
         if type(answer["raised"]) is list:  # and so none of our own that came back
-            self.note_raised(outcome)
+            self.note_raised(outcome, operation)
+        else:
+            self.note_returned(outcome)
         raise outcome
 
-    def note_raised(self, error: BaseException) -> None:
+    def note_raised(self, error: BaseException, operation: str) -> None:
         """Told of what an operation raised on the other side, before it is raised here."""
+
+    def note_returned(self, error: BaseException) -> None:
+        """Told of an exception of this side that comes back to it."""
 
     def _keep_up(self, message: dict[str, Any]) -> None:
         if "changed" in message:

@@ -17,6 +17,42 @@ NUMPY_KINDS = "biufcmMSU"
 """Kinds of numpy arrays and scalars that are plain bytes."""
 
 
+_SHARED = {
+    "decimal": (
+        *("DecimalException", "InvalidOperation", "DivisionByZero", "Overflow", "Underflow", "Inexact", "Rounded"),
+        *("Clamped", "Subnormal", "FloatOperation"),
+    ),
+    "json.decoder": ("JSONDecodeError",),
+    "_queue": ("Empty",),
+    "queue": ("Empty", "Full"),
+    "dataclasses": ("FrozenInstanceError",),
+    "statistics": ("StatisticsError",),
+    "graphlib": ("CycleError",),
+    "copy": ("Error",),
+    "re": ("error",),
+    "struct": ("error",),
+    "binascii": ("Error", "Incomplete"),
+    "zlib": ("error",),
+    "_csv": ("Error",),
+    "configparser": ("Error", "NoSectionError", "NoOptionError", "DuplicateSectionError", "DuplicateOptionError"),
+    "concurrent.futures._base": ("Error", "CancelledError", "InvalidStateError", "BrokenExecutor"),
+    "asyncio.exceptions": ("CancelledError", "InvalidStateError", "IncompleteReadError", "LimitOverrunError"),
+    "asyncio.queues": ("QueueEmpty", "QueueFull"),
+    "threading": ("BrokenBarrierError",),
+    "zoneinfo._common": ("ZoneInfoNotFoundError",),
+    "ipaddress": ("AddressValueError", "NetmaskValueError"),
+    "xml.etree.ElementTree": ("ParseError",),
+    "http": ("HTTPStatus", "HTTPMethod"),
+    "enum": ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum"),
+}
+"""Exceptions and enumerations of the standard library that are one class for both sides."""
+
+
+def shared_class(module: str, name: str) -> Any:
+    """Our own class of that name, where it is one of these and loaded here: nothing is imported for it."""
+    return loaded(module, name) if name in _SHARED.get(module, ()) else None
+
+
 def loaded(module: str, name: str) -> Any:
     """What is called so in a module that is loaded already, or None."""
     return getattr(sys.modules.get(module), name, None)
@@ -103,12 +139,20 @@ def is_tag(tag: str) -> bool:
 
 def make(tag: str, parts: Parts) -> Any:
     """The value again; raises whatever its maker does."""
+    if not all(_is_plain(part) for part in parts):
+        raise ValueError("a value of the library is made of plain ones")
     if tag == "numpy":
         dtype, content = parts
         return _numpy_scalar(dtype, content)
     module, name = tag.split(".", 1)
     maker = _SPECIAL.get((module, name)) or getattr(importlib.import_module(module), name)
     return maker(*parts)
+
+
+def _is_plain(part: Any) -> bool:
+    if type(part) is tuple:
+        return all(type(each) is int for each in part)
+    return part is None or type(part) in (int, str, bytes) or type(part) is loaded("datetime", "timedelta")
 
 
 def _is_numpy_scalar(value: Any) -> bool:
@@ -130,5 +174,7 @@ def _dtype(name: str) -> Any:
 
 def array_of(dtype: str, shape: list[int], content: str) -> Any:
     """A numpy array from its type, its shape and its bytes."""
+    if not all(type(length) is int for length in shape):
+        raise ValueError("an array's lengths are integers")
     numpy = importlib.import_module("numpy")
     return numpy.frombuffer(bytes.fromhex(content), _dtype(dtype)).reshape(shape).copy()

@@ -9,43 +9,75 @@ from .operators import Ask
 from .wire import Untellable
 
 
+ASK = " ask"
+"""Under which a stand-in class holds what sends its operations: no name that a program or a test can write."""
+_ASKED_OF_A_CLASS = frozenset(
+    ("__init__", "__doc__", "__annotations__", "__slots__", "__abstractmethods__", "__wrapped__", "__match_args__")
+    + ("__orig_bases__", "__parameters__", "__total__", "__required_keys__", "__optional_keys__", "__signature__")
+)
+_ASKED_OF_AN_OBJECT = frozenset(
+    ("__dict__", "__doc__", "__name__", "__qualname__", "__module__", "__wrapped__", "__annotations__", "__defaults__")
+    + ("__kwdefaults__", "__code__", "__signature__", "__self__", "__func__", "__init__", "__closure__", "__dir__")
+    + ("__text_signature__", "__origin__", "__args__", "__parameters__", "__file__", "__version__", "__all__")
+)
+"""Of all names with two underscores; by others libraries find out whether an object answers for them (numpy's dispatch)."""
+
+
+def is_asked_of_a_class(name: str) -> bool:
+    """Whether a class of the other side may be asked for an attribute."""
+    return not name.startswith("__") or name in _ASKED_OF_A_CLASS
+
+
+def is_asked_of_an_object(name: str) -> bool:
+    """Whether an object of the other side may be asked for an attribute."""
+    return not name.startswith("__") or name in _ASKED_OF_AN_OBJECT
+
+
 class MirrorType(type):
     """The class of stand-in classes: what they do not have themselves is asked of the class they stand for."""
 
-    _ask: Ask
-
     def __new__(mcs, name: str, bases: tuple[type, ...], contents: dict[str, Any]) -> Any:
         """A stand-in class; a test's own class cannot be made from one."""
-        if "_ask" not in contents:
+        if ASK not in contents:
             raise Untellable(f"a class of the test, {name}, that is made from one of the program")
         return super().__new__(mcs, name, bases, contents)
 
     def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
         """An instance, made on the other side."""
-        return cls._ask(cls, "__call__", arguments, keywords)
+        return _ask_of(cls)(cls, "__call__", arguments, keywords)
 
     def __getattr__(cls, name: str) -> Any:
-        return cls._ask(cls, "__getattribute__", (name,))
+        if not is_asked_of_a_class(name):
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}", name=name)
+        return _ask_of(cls)(cls, "__getattribute__", (name,))
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        cls._ask(cls, "__setattr__", (name, value))
+        _ask_of(cls)(cls, "__setattr__", (name, value))
 
     def __getitem__(cls, key: Any) -> Any:
-        return cls._ask(cls, "__getitem__", (key,))
+        return _ask_of(cls)(cls, "__getitem__", (key,))
 
 
 class MirrorEnum(enum.EnumType):
     """The class of enumerations of the other side: what they have beside their members is asked for."""
 
-    _ask: Ask
-
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return cls._ask(cls, "__getattribute__", (name,))
+        return _ask_of(cls)(cls, "__getattribute__", (name,))
+
+
+def _ask_of(kind: type) -> Ask:
+    ask: Ask = type.__getattribute__(kind, ASK)
+    return ask
 
 
 def is_mirror(thing: Any) -> bool:
     """Whether it stands for something of the other side, whatever it says of itself."""
     kind = type(thing)
     return isinstance(kind, MirrorType | MirrorEnum) or kind in (MirrorType, MirrorEnum)
+
+
+def is_handle(thing: Any) -> bool:
+    """Whether it is a stand-in and nothing else: no value of a subclass, no exception, no member, no class."""
+    return all(isinstance(kind, MirrorType) or kind is object for kind in type(thing).__mro__)

@@ -8,32 +8,39 @@ from __future__ import annotations
 
 import builtins
 import enum
+import functools
 import importlib
+import re
 import types
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
-from .mirror_types import MirrorEnum, MirrorType
-from .operators import CROSSING, Ask
+from . import described, library
+from .mirror_types import ASK, MirrorEnum, MirrorType, is_asked_of_an_object
+from .operators import ARITHMETIC, COMPARISONS, CROSSING, Ask
 from .own import FUNCTION, Own
 from .reading import Reader
 from .telling import Teller
 from .wire import TYPES, Wire, WireError
 
 _BOXES = {kind.__name__: kind for kind in (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)}
-_SEEN_AS: dict[str, Any] = {
-    "function": FunctionType,
-    "method": MethodType,
-    "generator": GeneratorType,
-    "coroutine": CoroutineType,
-    "async_generator": AsyncGeneratorType,
-    "builtin_function_or_method": type(len),
-    **{kind.__name__: kind for kind in (map, zip, filter, enumerate, reversed, property, memoryview)},
-    "dict_keys": type({}.keys()),
-    "dict_values": type({}.values()),
-    "dict_items": type({}.items()),
+_SEEN_AS: dict[tuple[str, str], Any] = {
+    ("builtins", "function"): FunctionType,
+    ("builtins", "method"): MethodType,
+    ("builtins", "generator"): GeneratorType,
+    ("builtins", "coroutine"): CoroutineType,
+    ("builtins", "async_generator"): AsyncGeneratorType,
+    ("builtins", "module"): types.ModuleType,
+    ("builtins", "builtin_function_or_method"): type(len),
+    **{("builtins", kind.__name__): kind for kind in (map, zip, filter, enumerate, reversed, property, memoryview)},
+    ("builtins", "dict_keys"): type({}.keys()),
+    ("builtins", "dict_values"): type({}.values()),
+    ("builtins", "dict_items"): type({}.items()),
+    ("re", "Match"): re.Match,
+    ("re", "Pattern"): re.Pattern,
+    ("functools", "partial"): functools.partial,
 }
 """What ``isinstance`` takes objects of these classes for; none of them is a value's, so it decides no equality."""
 
@@ -47,6 +54,8 @@ class Mirrors:
         """Makes the function that stand-in classes have for an operator that crosses."""
         self._things: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}
+        self.module_names: dict[int, str] = {}
+        """What the other side calls those of its objects that it says are modules."""
 
     def number_of(self, thing: Any) -> int | None:
         """The number of what a stand-in stands for; None for anything else."""
@@ -66,7 +75,20 @@ class Mirrors:
 
     def of_function(self, number: int) -> Any:
         """A stand-in for a function of the other side."""
-        return self._things.get(number) or self._keep(number, object.__new__(self._class(Reader(), 0)))
+        known = self._things.get(number)
+        return self._keep(number, object.__new__(self.function_class)) if known is None else known
+
+    @property
+    def function_class(self) -> Any:
+        """The class of stand-ins for functions."""
+        return self._class(Reader(), 0)
+
+    def _known(self, number: Any, kind: Any) -> Any:
+        """What has that number, of that class; None where nothing has it yet."""
+        known = self._things.get(number) if type(number) is int else None
+        if known is not None and type(known) is not kind:
+            raise WireError("a number stands for one object")
+        return known
 
     def _keep(self, number: Any, thing: Any) -> Any:
         if type(number) is not int:
@@ -84,31 +106,40 @@ class Mirrors:
 
     def _object(self, reader: Reader, told: Wire) -> Any:
         number, kind = told
-        return self._things.get(number) or self._keep(number, object.__new__(self._class(reader, kind)))
+        made = self._class(reader, kind)
+        if not isinstance(made, MirrorType):
+            raise WireError("a class of the other side is wanted")
+        known = self._known(number, made)
+        return self._keep(number, object.__new__(made)) if known is None else known
 
     def _tuple(self, reader: Reader, told: Wire) -> Any:
         kind, items = told
-        return tuple.__new__(self._class(reader, kind), reader.items(items))
+        made = self._class(reader, kind)
+        if not isinstance(made, MirrorType) or len(items) != len(made._fields):
+            raise WireError("a named tuple is wanted")
+        return tuple.__new__(made, reader.items(items))
 
     def _class(self, reader: Reader, told: Wire) -> Any:
         if type(told) is str:
             return TYPES[told]
-        if type(told) is int:
-            kind = self._things[told] if told or 0 in self._things else self._keep(0, self._function_class())
-        else:
-            number, description = told
-            kind = self._things.get(number) or self._keep(number, self._make_class(description, reader))
+        number, description = (told, None) if type(told) is int else told
+        kind = self._things.get(number) if type(number) is int else None
+        if kind is None:
+            if description is None and number != 0:
+                raise WireError("no such class")
+            kind = self._keep(number, self._make_class(description or _A_FUNCTION, reader))
         if not isinstance(kind, type):
             raise WireError("a class is wanted")
         return kind
 
-    def _function_class(self) -> Any:
-        return self._make_class(_A_FUNCTION, Reader())
-
-    def _make_class(self, told: dict[str, Wire], reader: Reader) -> Any:
+    def _make_class(self, told: Wire, reader: Reader) -> Any:
+        described.check(told)
         bases = tuple(self._class(reader, base) for base in told["bases"])
-        contents: dict[str, Any] = {name: self._operator(name) for name in told["operators"] if name in CROSSING}
-        contents |= {"__module__": told["module"], "_ask": self._ask}
+        shared = library.shared_class(told["module"], told["name"])
+        if shared is not None:
+            return shared
+        contents: dict[str, Any] = {name: self._operator(name) for name in told["operators"]}
+        contents |= {"__module__": told["module"], ASK: self._ask}
         if "unhashable" in told:
             contents |= {"__hash__": None}
         if "members" in told:
@@ -127,20 +158,21 @@ class Mirrors:
             return name, BaseException, self._of_exception(contents)
         if "fields" in told:
             mirrored = any(isinstance(base, MirrorType) and issubclass(base, tuple) for base in bases)
-            base = tuple if mirrored else namedtuple(name, told["fields"])
-            return name, base, self._of_value(contents, ())
+            base = tuple if mirrored else namedtuple("fields", told["fields"])
+            return name, base, self._of_value(contents, (), tuple)
         if "box" in told:
-            return name, _BOXES[told["box"]], self._of_value(contents, told["own"])
+            base = _BOXES[told["box"]]
+            return name, base, self._of_value(contents, described.own_names(told["own"], base), base)
         value = next((kind for kind in _VALUES if any(issubclass(base, kind) for base in bases)), None)
         if value is not None:
-            return name, value, self._of_value(contents, ())
+            return name, value, self._of_value(contents, (), value)
         if "dataclass" in told:
             contents |= self._of_dataclass(*told["dataclass"])
-        return name, object, contents | self._of_object(name)
+        return name, object, contents | self._of_object(_SEEN_AS.get((told["module"], name)))
 
-    def _of_object(self, name: str) -> dict[str, Any]:
+    def _of_object(self, seen_as: Any) -> dict[str, Any]:
         """What every stand-in has: attributes that are asked for, and a copy that is a copy over there."""
-        ask, seen_as = self._ask, _SEEN_AS.get(name)
+        ask = self._ask
 
         def look_up(mirror: Any, attribute: str) -> Any:
             if attribute == "__class__":
@@ -151,6 +183,8 @@ class Mirrors:
                 return lambda _: ask(mirror, "__deepcopy__")
             if attribute == "send" and seen_as is CoroutineType:
                 return lambda _: _stop_with(ask(mirror, "__await__"))
+            if not is_asked_of_an_object(attribute):
+                return object.__getattribute__(mirror, attribute)  # an operator of its class here, or nothing
             return ask(mirror, "__getattribute__", (attribute,))
 
         return {
@@ -161,10 +195,17 @@ class Mirrors:
             "__copy__": lambda mirror: ask(mirror, "__copy__"),
         }
 
-    def _of_value(self, contents: dict[str, Any], own: Any) -> dict[str, Any]:
+    def _of_value(self, contents: dict[str, Any], own: Any, base: Any) -> dict[str, Any]:
         """A value's class: what its built-in base decides is decided here, what its own class adds is asked for."""
-        kept = {name: value for name, value in contents.items() if name in _ADDED_TO_VALUES or name[:2] != "__"}
-        asked = {name: self._method(name) for name in own if type(name) is str}
+        kept = {name: value for name, value in contents.items() if name in _ADDED_TO_VALUES or name == ASK}
+        kept |= {
+            name: _between_two(value, getattr(base, name, None))
+            for name, value in contents.items()
+            if name in ARITHMETIC or name in COMPARISONS
+        }
+        if "__eq__" in kept:
+            kept["__hash__"] = base.__hash__
+        asked = {name: self._method(name) for name in own}
         return kept | asked | self._asked_for(contents)
 
     def _of_exception(self, contents: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +222,7 @@ class Mirrors:
                 raise AttributeError(attribute)
             return ask(mirror, "__getattribute__", (attribute,))
 
-        return {"__getattr__": look_up, "__module__": contents["__module__"], "_ask": ask}
+        return {"__getattr__": look_up, "__module__": contents["__module__"], ASK: ask}
 
     def _method(self, name: str) -> Callable[..., Any]:
         ask = self._ask
@@ -191,30 +232,30 @@ class Mirrors:
 
         return call
 
-    def _of_dataclass(self, fields: list[str], by_fields: bool) -> dict[str, Any]:
+    def _of_dataclass(self, fields: list[str], compared: list[str] | None) -> dict[str, Any]:
         """Fields for ``dataclasses.asdict`` and its like, and an equality by their values, decided here."""
         dataclasses = importlib.import_module("dataclasses")
         made = dataclasses.make_dataclass("fields", fields)
         contents = {"__dataclass_fields__": made.__dataclass_fields__, "__match_args__": tuple(fields)}
 
         def values_of(mirror: Any) -> list[Any]:
-            return [self._ask(mirror, "__getattribute__", (field,)) for field in fields]
+            return [self._ask(mirror, "__getattribute__", (field,)) for field in compared or ()]
 
         def equal(mirror: Any, other: Any) -> Any:
             return values_of(mirror) == values_of(other) if type(other) is type(mirror) else NotImplemented
 
-        return contents | {"__eq__": equal, "__ne__": object.__ne__} if by_fields else contents
+        return contents | {"__eq__": equal, "__ne__": object.__ne__} if compared is not None else contents
 
     def _make_enum(
         self, told: dict[str, Wire], reader: Reader, bases: tuple[Any, ...], contents: dict[str, Any]
     ) -> Any:
         """A real enumeration of the same members; what else they have is asked for."""
-        if told["module"] == "enum":
-            return getattr(enum, told["name"])
         mixed = tuple(base for base in bases if base in _VALUES)
         own = tuple(base for base in bases if isinstance(base, enum.EnumType))
         members = [(name, reader.read(value)) for name, value in told["members"]]
-        ask = self._ask
+        ask = contents.pop(ASK)
+        if mixed:
+            contents = {name: value for name, value in contents.items() if name in _ADDED_TO_VALUES}
 
         def look_up(member: Any, attribute: str) -> Any:
             if attribute.startswith("_"):
@@ -225,28 +266,32 @@ class Mirrors:
             for name, value in [*contents.items(), ("__getattr__", look_up), *members]:
                 namespace[name] = value
 
-        asking = contents.pop("_ask")
         made = types.new_class(told["name"], (*mixed, *own) or (enum.Enum,), {"metaclass": MirrorEnum}, body)
-        type.__setattr__(made, "_ask", asking)
+        type.__setattr__(made, ASK, ask)
         return made
 
     def _member(self, reader: Reader, told: Wire) -> Any:
         kind, number, name, value = told
         made = self._class(reader, kind)
+        if not isinstance(made, enum.EnumType):
+            raise WireError("an enumeration is wanted")
         value = reader.read(value)
-        return self._keep(number, made(value) if name is None else made[name])
+        member = made(value) if name is None else made.__members__[name]
+        return member if self._known(number, made) is member else self._keep(number, member)
 
     def _exception(self, reader: Reader, told: Wire) -> Any:
         kind, number, arguments, text, attributes, cause = told
         made = self._class(reader, kind)
-        if not issubclass(made, BaseException):
+        if not issubclass(made, BaseException) or type(text) is not str:
             raise WireError("an exception is wanted")
-        error = self._things.get(number) or _new_exception(made, reader.items(arguments), str(text))
+        error = self._known(number, made)
+        if error is None:
+            error = _new_exception(made, reader.items(arguments), text)
         if number is not None:
             self._keep(number, error)
         for name, value in reader.pairs(attributes):
             if name in ("name", "path"):
-                setattr(error, name, value)
+                setattr(error, name, value if type(value) is str else None)
             elif type(name) is str and not name.startswith("__"):
                 error.__dict__[name] = value
         if isinstance(made, MirrorType):
@@ -259,26 +304,30 @@ class Mirrors:
         number, kind, base = told
         made = self._class(reader, kind)
         value = reader.read(base)
-        known = self._things.get(number)
+        if not isinstance(made, MirrorType) or type(value) not in _VALUES or not issubclass(made, type(value)):
+            raise WireError("a value of the class's base is wanted")
+        known = self._known(number, made)
         return known if known is not None else self._keep(number, made.__new__(made, value))
 
     def _box(self, reader: Reader, told: Wire) -> Any:
         number, kind, content = told
         made = self._class(reader, kind)
-        known = self._things.get(number)
+        if not isinstance(made, MirrorType) or not issubclass(made, tuple(_BOXES.values())):
+            raise WireError("a container's class is wanted")
+        known = self._known(number, made)
         box = known if known is not None else self._keep(number, made.__new__(made))
         reader.boxes.append(box)
         reader.refill(box, content)
         return box
 
     def _module(self, reader: Reader, told: Wire) -> Any:
-        """Our own of that name where there is one: a test that leans on an import of the program means the module."""
+        """A handle like any other; nothing is imported because the other side says so."""
         name, number, kind = told
-        made = self._class(reader, kind)
-        try:
-            return importlib.import_module(name)
-        except Exception:  # one of the program's own making
-            return self._things.get(number) or self._keep(number, object.__new__(made))
+        if type(name) is not str:
+            raise WireError("a module's name is wanted")
+        module = self._object(reader, [number, kind])
+        self.module_names[number] = name
+        return module
 
 
 _READ: dict[str, Callable[[Mirrors, Reader, Wire], Any]] = {
@@ -296,6 +345,17 @@ _ADDED_TO_VALUES = ("__str__", "__repr__", "__format__", "__call__", "__enter__"
 
 
 _A_FUNCTION = Own().describe(FUNCTION, Teller())
+
+
+def _between_two(ask: Callable[..., Any], decide: Any) -> Callable[..., Any]:
+    """An operator that is the program's own between two of its objects, and with anything else the base's."""
+
+    def operate(mirror: Any, *arguments: Any) -> Any:
+        if arguments and isinstance(type(arguments[0]), MirrorType):
+            return ask(mirror, *arguments)
+        return NotImplemented if decide is None else decide(mirror, *arguments)
+
+    return operate
 
 
 def _new_exception(kind: Any, arguments: list[Any], text: str) -> BaseException:

@@ -76,7 +76,18 @@ def _reflected(name: str) -> Callable[[Any, Any], Any]:
     return lambda own, other: perform(other, own)
 
 
-_PERFORM: dict[str, Callable[..., Any]] = {
+def _special(name: str) -> Callable[..., Any]:
+    """A method that only a class has, and no function of the standard library calls for it."""
+    return lambda own, *arguments: getattr(type(own), name)(own, *arguments)
+
+
+def _in_operator(name: str) -> Callable[..., Any]:
+    if name in ARITHMETIC and name.startswith("__r") and name != "__rshift__":
+        return _reflected(name)
+    return getattr(operator, name, None) or _special(name)
+
+
+_PERFORM: dict[str, Callable[..., Any]] = {name: _in_operator(name) for name in CROSSING} | {
     "__call__": lambda own, *arguments, **keywords: own(*arguments, **keywords),
     "__getattribute__": getattr,
     "__setattr__": setattr,
@@ -96,25 +107,19 @@ _PERFORM: dict[str, Callable[..., Any]] = {
     "__format__": format,
     "__bytes__": bytes,
     "__divmod__": divmod,
+    "__pow__": pow,
     "__await__": _finish,
     "__copy__": copy.copy,
     "__deepcopy__": copy.deepcopy,
     "next few": _next_few,
-    "is a": isinstance,
-    "is under": issubclass,
+    "compare": lambda own, name, other: getattr(type(own), name)(own, other),
 }
+"""All that is ever performed; there is no other way to name an operation."""
 
 
 def perform(own: Any, name: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-    """Do to an object of ours what the other side asks; raises whatever that does."""
-    known = _PERFORM.get(name)
-    if known is not None:
-        return known(own, *arguments, **keywords)
-    if name.startswith("__r") and name in ARITHMETIC and hasattr(operator, f"__{name[3:]}") | (name == "__rdivmod__"):
-        return _reflected(name)(own, *arguments)
-    if hasattr(operator, name):
-        return getattr(operator, name)(own, *arguments)
-    return getattr(type(own), name)(own, *arguments)
+    """Do to an object of ours what the other side asks; raises whatever that does, and LookupError for what is none."""
+    return _PERFORM[name](own, *arguments, **keywords)
 
 
 Ask = Callable[..., Any]

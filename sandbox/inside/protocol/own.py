@@ -12,7 +12,7 @@ from .wire import TYPES, Wire
 
 _VALUE_BASES = (int, float, complex, str, bytes, tuple, frozenset)
 _BOX_BASES = ("list", "dict", "set", "bytearray", "deque", "OrderedDict", "Counter", "defaultdict")
-_OVERRIDABLE = ("__getitem__", "__setitem__", "__delitem__", "__len__", "__iter__", "__contains__", "__missing__")
+OVERRIDABLE = ("__getitem__", "__setitem__", "__delitem__", "__len__", "__iter__", "__contains__", "__missing__")
 """Operators of a container's class that are asked for where it has its own; what equals it is not for it to say."""
 _MODULES_OF_BOXES = ("builtins", "collections")
 _MOST_TEXT = 1 << 16
@@ -117,11 +117,11 @@ class Own:
         elif issubclass(kind, tuple) and _fields_of(kind):
             described["fields"] = _fields_of(kind)
         elif "__dataclass_fields__" in vars(kind):
-            described["dataclass"] = [list(kind.__dataclass_fields__), _compares_fields(kind)]
+            described["dataclass"] = _fields_of_dataclass(kind)
         elif (base := _box_base(kind)) is not None:
             described["box"] = base.__name__
             names = [name for name in dir(base) if not name.startswith("__")]
-            described["own"] = [name for name in (*names, *_OVERRIDABLE) if _overrides(kind, base, name)]
+            described["own"] = [name for name in (*names, *OVERRIDABLE) if _overrides(kind, base, name)]
         return described
 
     def _exception(self, error: BaseException, teller: Teller) -> Wire:
@@ -202,6 +202,13 @@ def _defines(kind: type, name: str) -> bool:
 
 def _overrides(kind: type, base: type, name: str) -> bool:
     return _defined(kind, name) is not _defined(base, name)
+
+
+def _fields_of_dataclass(kind: Any) -> Wire:
+    """Its fields, and those that its equality compares, or None where that is its own."""
+    fields = sys.modules["dataclasses"].fields(kind)
+    compared = [field.name for field in fields if field.compare] if _compares_fields(kind) else None
+    return [[field.name for field in fields], compared]
 
 
 def _compares_fields(kind: type) -> bool:

@@ -96,6 +96,18 @@ def read_safely(work: Callable[[], Any]) -> Any:
         raise WireError(f"malformed value: {type(error).__name__}") from error
 
 
+def _integers(values: list[Any]) -> list[int]:
+    if any(type(value) is not int for value in values):
+        raise WireError("integers are wanted")
+    return values
+
+
+def _number(value: Any) -> float:
+    if type(value) is not float:
+        raise WireError("a float is wanted")
+    return value
+
+
 def _fill_dict(reader: Reader, box: Any, inside: Wire) -> None:
     for key, item in inside:
         dict.__setitem__(box, reader.read(key), reader.read(item))
@@ -167,9 +179,9 @@ _READ: dict[str, Callable[[Reader, Wire], Any]] = {
     "int": lambda _reader, text: int(text, 16),
     "tuple": lambda reader, parts: tuple(reader.items(parts)),
     "frozenset": lambda reader, parts: frozenset(reader.items(parts)),
-    "range": lambda reader, parts: range(*reader.items(parts)),
+    "range": lambda reader, parts: range(*_integers(reader.items(parts))),
     "slice": lambda reader, parts: slice(*reader.items(parts)),
-    "complex": lambda _reader, parts: complex(*parts),
+    "complex": lambda _reader, parts: complex(*map(_number, parts)),
     "bytes": lambda _reader, text: bytes.fromhex(text),
     "memoryview": lambda _reader, text: memoryview(bytes.fromhex(text)),
     "ellipsis": lambda _reader, _inside: ...,

@@ -104,7 +104,7 @@ class Teller:
 
     def content(self, number: int, box: Any) -> Wire:
         """What is in a box of that number now, by its nearest kind of box, whatever was told of it before."""
-        kind = next(kind for kind in type(box).__mro__ if kind in _BOXES)
+        kind = next(kind for kind in type(box).__mro__ if kind in _BOXES or _add_box_kind(kind))
         return _BOXES[kind](self, box, number, 1)
 
     def items(self, values: Iterable[Any], inside: int, depth: int) -> list[Wire]:
