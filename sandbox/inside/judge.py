@@ -23,7 +23,12 @@ from .served import make_room
 FILENAME = "<test>"
 _USUAL_NAMES = {
     **{name: name for name in ("numpy", "pandas", "scipy", "sympy", "networkx", "sortedcontainers", "pytest")},
-    **{"np": "numpy", "pd": "pandas", "nx": "networkx", "sp": "sympy", "dt": "datetime", "it": "itertools"},
+    "np": "numpy",
+    "pd": "pandas",
+    "nx": "networkx",
+    "sp": "sympy",
+    "dt": "datetime",
+    "it": "itertools",
 }
 """Packages, and what tests call modules that they leave to the program to import."""
 Outcome = dict[str, Any]
@@ -78,9 +83,8 @@ def run(task: dict[str, Any], channel: int) -> Outcome:
         outcome = _failed(error, line, test.get("source", ""))
     if line.ending is not None:  # a test that swallowed the end of its candidate has not passed
         outcome = {"outcome": "ended", "ending": line.ending}
-    elif outcome["outcome"] in ("passed", "test_error") and (left := line.stand_ins.undecided or line.swallowed[:1]):
-        left = left[0] if isinstance(left, list) else left
-        outcome = {"outcome": "failed", "where": _line_of(left)}
+    elif outcome["outcome"] in ("passed", "test_error") and line.unheeded:
+        outcome = {"outcome": "failed", "where": _line_of(line.unheeded[0])}
     heard = {"forged": line.forged, "calls": line.asked, "waited_s": line.waited_s}
     return outcome | heard | {"own_word": line.stand_ins.own_word > 0}
 

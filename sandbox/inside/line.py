@@ -66,6 +66,12 @@ class Line(Exchange):
         self.stand_ins = Operators(ask, self.note_raised, self._failed_here)
         return self.stand_ins.of
 
+    @property
+    def unheeded(self) -> list[BaseException]:
+        """What ends a test, and was caught before it came to the test's end."""
+        undecided = self.stand_ins.undecided
+        return [*self.swallowed, *([] if undecided is None else [undecided])]
+
     def wait_until_loaded(self) -> dict[str, Any]:
         """The functions of the program, once it is loaded; raises CandidateGone where it does not come so far."""
         if self.functions is None:

@@ -1,7 +1,7 @@
 """What a program may do with the objects of a test: little, by what they are, and nothing that is not written here.
 
-A function can be called, a generator be read on, an instance of a class that the test defines be used by what that class
-defines. Attributes that lead into the test's source and globals belong to none of it.
+A function can be called, a generator be read on, an instance of a class that the test defines be used by what that
+class defines. Attributes that lead into the test's source and globals belong to none of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .protocol.wire import TYPES
 TEST_MODULE = "test"
 """The ``__name__`` of a test's globals, and so the module of the classes that it defines."""
 _NAMES = ("__name__", "__qualname__", "__doc__")
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _OF_STREAM = (
     *("read", "readline", "readlines", "write", "writelines", "getvalue", "seek", "tell", "truncate", "flush", "close"),
     *("closed", "readable", "writable", "seekable"),
@@ -84,13 +84,11 @@ def _shows(thing: Any, name: str) -> bool:
         return _is_of_test(thing) and _is_of_test(_definer(thing, name))
     if _is_mock(kind):
         return _definer(kind, name) is None and name != "method_calls"
-    if name in _ATTRIBUTES_OF.get(kind, ()):
-        return True
+    if _is_of_test(kind):
+        return _is_attribute_of_test(thing, kind, name)
     if kind in (types.SimpleNamespace, types.FunctionType):
         return name in vars(thing)
-    if kind is getattr(sys.modules.get("random"), "Random", None):
-        return True
-    return _is_of_test(kind) and _is_attribute_of_test(thing, kind, name)
+    return name in _ATTRIBUTES_OF.get(kind, ()) or kind is getattr(sys.modules.get("random"), "Random", None)
 
 
 def _is_attribute_of_test(thing: Any, kind: type, name: str) -> bool:

@@ -1,8 +1,8 @@
 """What the judge's stand-ins for the candidate's objects may ask it, and what is decided here without it.
 
-A handle is never equal to a value by the candidate's word, nor is anything decided by what came of arithmetic of the two.
-Where the candidate's own operators decide something for the test all the same (two of its objects are compared, `in`,
-truth, arithmetic with a value of the test), that is counted, and the result names it.
+A handle is never equal to a value by the candidate's word, nor is anything decided by what came of arithmetic of
+the two. Where the candidate's own operators decide something for the test all the same (two of its objects are
+compared, `in`, truth, arithmetic with a value of the test), that is counted, and the result names it.
 """
 
 from __future__ import annotations
@@ -63,25 +63,24 @@ class Operators:
         self._differences: dict[int, Any] = {}
         """Those of them by which a test learns how far an answer is from a value, and all that came of these."""
         self._ahead: dict[int, _Ahead] = {}
+        self._methods = {
+            "__contains__": self._contains,
+            "__hash__": self._hash,
+            "__next__": self._next,
+            "__exit__": self._exit,
+            "__aexit__": self._exit_later,
+        }
 
     def of(self, name: str) -> Callable[..., Any]:
         """The operator of a name, for a class."""
-        match name:
-            case "__contains__":
-                return _to_be_bound(self._contains)
-            case "__hash__":
-                return _to_be_bound(self._hash)
-            case "__next__":
-                return _to_be_bound(self._next)
-            case "__exit__":
-                return _to_be_bound(self._exit)
-            case "__aexit__":
-                return _to_be_bound(self._exit_later)
-            case _ if name in COMPARISONS:
-                return self._compared(name)
-            case _ if name in ARITHMETIC:
-                return self._calculated(name)
-        return self._of_one(name) if name in NUMBERS else sent(self._ask)(name)
+        if name in COMPARISONS:
+            return self._compared(name)
+        if name in ARITHMETIC:
+            return self._calculated(name)
+        if name in NUMBERS:
+            return self._of_one(name)
+        method = self._methods.get(name)
+        return sent(self._ask)(name) if method is None else _to_be_bound(method)
 
     def follow(self, ask: Ask, mirror: Any, name: str, arguments: tuple[Any, ...], keywords: Any) -> Any:
         """Send one operation, unless it would have the candidate say how far an answer is from a value."""
@@ -162,11 +161,11 @@ class Operators:
     def _exit(self, mirror: Any, *raised: Any) -> Any:
         """An assertion of the test that failed is not for a context manager of the candidate to suppress."""
         suppressed = self._ask(mirror, "__exit__", raised)
-        return False if self._failed_here(raised[1]) else suppressed
+        return False if any(map(self._failed_here, raised)) else suppressed
 
     async def _exit_later(self, mirror: Any, *raised: Any) -> Any:
         suppressed = await self._ask(mirror, "__aexit__", raised)
-        return False if self._failed_here(raised[1]) else suppressed
+        return False if any(map(self._failed_here, raised)) else suppressed
 
     def _next(self, mirror: Any) -> Any:
         ahead = self._ahead.get(id(mirror))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from collections import Counter
 from typing import Any
 
 from .operators import CROSSING
@@ -32,13 +33,16 @@ def check(told: Wire) -> None:
 
 
 def own_names(names: Wire, base: type) -> list[str]:
-    """Methods of a container that its subclass has written anew; never what makes it equal to anything."""
+    """Methods of a container that its subclass has written anew; never what makes it equal to anything.
+
+    A Counter compares itself by its own methods, and so keeps them.
+    """
     if type(names) is not list:
         raise WireError("a list of names is wanted")
     for name in names:
         if name not in OVERRIDABLE and (name.startswith("_") or not hasattr(base, name)):
             raise WireError("a method of the container is wanted")
-    return names
+    return [name for name in names if base is not Counter or not hasattr(base, name)]
 
 
 def _check_names(names: Any) -> None:

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import builtins
 import enum
+import functools
+import re
+import types
+from collections.abc import Callable
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 from .operators import Ask
 from .wire import Untellable
 
-
 ASK = " ask"
 """Under which a stand-in class holds what sends its operations: no name that a program or a test can write."""
 _ASKED_OF_A_CLASS = frozenset(
-    ("__init__", "__doc__", "__annotations__", "__slots__", "__abstractmethods__", "__wrapped__", "__match_args__")
-    + ("__orig_bases__", "__parameters__", "__total__", "__required_keys__", "__optional_keys__", "__signature__")
+    """__init__ __doc__ __annotations__ __slots__ __abstractmethods__ __wrapped__ __match_args__ __orig_bases__
+    __parameters__ __total__ __required_keys__ __optional_keys__ __signature__""".split()  # noqa: SIM905
 )
 _ASKED_OF_AN_OBJECT = frozenset(
-    ("__dict__", "__doc__", "__name__", "__qualname__", "__module__", "__wrapped__", "__annotations__", "__defaults__")
-    + ("__kwdefaults__", "__code__", "__signature__", "__self__", "__func__", "__init__", "__closure__", "__dir__")
-    + ("__text_signature__", "__origin__", "__args__", "__parameters__", "__file__", "__version__", "__all__")
+    """__dict__ __doc__ __name__ __qualname__ __module__ __wrapped__ __annotations__ __defaults__ __kwdefaults__
+    __code__ __signature__ __self__ __func__ __init__ __closure__ __dir__ __text_signature__ __origin__ __args__
+    __parameters__ __file__ __version__ __all__""".split()  # noqa: SIM905
 )
-"""Of all names with two underscores; by others libraries find out whether an object answers for them (numpy's dispatch)."""
+"""Of all names with two underscores: by others a library finds out whether an object answers for it, as numpy does."""
+SEEN_AS: dict[tuple[str, str], Any] = {
+    ("builtins", "function"): FunctionType,
+    ("builtins", "method"): MethodType,
+    ("builtins", "generator"): GeneratorType,
+    ("builtins", "coroutine"): CoroutineType,
+    ("builtins", "async_generator"): AsyncGeneratorType,
+    ("builtins", "module"): types.ModuleType,
+    ("builtins", "builtin_function_or_method"): type(len),
+    **{("builtins", kind.__name__): kind for kind in (map, zip, filter, enumerate, reversed, property, memoryview)},
+    ("builtins", "dict_keys"): type({}.keys()),
+    ("builtins", "dict_values"): type({}.values()),
+    ("builtins", "dict_items"): type({}.items()),
+    ("re", "Match"): re.Match,
+    ("re", "Pattern"): re.Pattern,
+    ("functools", "partial"): functools.partial,
+}
+"""What ``isinstance`` takes objects of these classes for; none of them is a value's, so it decides no equality."""
+
+
+_NEVER_ASKED = ("_typ", "_sympy_")
+"""By these pandas and sympy do."""
 
 
 def is_asked_of_a_class(name: str) -> bool:
@@ -30,7 +56,7 @@ def is_asked_of_a_class(name: str) -> bool:
 
 def is_asked_of_an_object(name: str) -> bool:
     """Whether an object of the other side may be asked for an attribute."""
-    return not name.startswith("__") or name in _ASKED_OF_AN_OBJECT
+    return name in _ASKED_OF_AN_OBJECT or not (name.startswith("__") or name in _NEVER_ASKED)
 
 
 class MirrorType(type):
@@ -81,3 +107,25 @@ def is_mirror(thing: Any) -> bool:
 def is_handle(thing: Any) -> bool:
     """Whether it is a stand-in and nothing else: no value of a subclass, no exception, no member, no class."""
     return all(isinstance(kind, MirrorType) or kind is object for kind in type(thing).__mro__)
+
+
+def between_two(ask: Callable[..., Any], decide: Any) -> Callable[..., Any]:
+    """An operator that is the program's own between two of its objects, and with anything else the base's."""
+
+    def operate(mirror: Any, *arguments: Any) -> Any:
+        if arguments and isinstance(type(arguments[0]), MirrorType):
+            return ask(mirror, *arguments)
+        return NotImplemented if decide is None else decide(mirror, *arguments)
+
+    return operate
+
+
+def new_exception(kind: Any, arguments: list[Any], text: str) -> BaseException:
+    """Made as its built-in base makes it, so that ``errno`` and its like are there; by its text where it will not."""
+    base: Any = next(base for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
+    try:
+        error: BaseException = base.__new__(kind, *arguments)
+        base.__init__(error, *arguments)
+    except TypeError:
+        error = BaseException.__new__(kind, text)
+    return error

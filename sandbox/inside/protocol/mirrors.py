@@ -6,43 +6,32 @@ A class that can be an exception's, an enumeration, a named tuple or a container
 
 from __future__ import annotations
 
-import builtins
 import enum
-import functools
 import importlib
-import re
 import types
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
+from types import CoroutineType
 from typing import Any
 
 from . import described, library
-from .mirror_types import ASK, MirrorEnum, MirrorType, is_asked_of_an_object
-from .operators import ARITHMETIC, COMPARISONS, CROSSING, Ask
+from .mirror_types import (
+    ASK,
+    SEEN_AS,
+    MirrorEnum,
+    MirrorType,
+    between_two,
+    is_asked_of_an_object,
+    is_mirror,
+    new_exception,
+)
+from .operators import ARITHMETIC, COMPARISONS, Ask
 from .own import FUNCTION, Own
 from .reading import Reader
 from .telling import Teller
 from .wire import TYPES, Wire, WireError
 
 _BOXES = {kind.__name__: kind for kind in (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)}
-_SEEN_AS: dict[tuple[str, str], Any] = {
-    ("builtins", "function"): FunctionType,
-    ("builtins", "method"): MethodType,
-    ("builtins", "generator"): GeneratorType,
-    ("builtins", "coroutine"): CoroutineType,
-    ("builtins", "async_generator"): AsyncGeneratorType,
-    ("builtins", "module"): types.ModuleType,
-    ("builtins", "builtin_function_or_method"): type(len),
-    **{("builtins", kind.__name__): kind for kind in (map, zip, filter, enumerate, reversed, property, memoryview)},
-    ("builtins", "dict_keys"): type({}.keys()),
-    ("builtins", "dict_values"): type({}.values()),
-    ("builtins", "dict_items"): type({}.items()),
-    ("re", "Match"): re.Match,
-    ("re", "Pattern"): re.Pattern,
-    ("functools", "partial"): functools.partial,
-}
-"""What ``isinstance`` takes objects of these classes for; none of them is a value's, so it decides no equality."""
 
 
 class Mirrors:
@@ -65,7 +54,7 @@ class Mirrors:
         """What crosses of an instance that was made here of a class of the other side; None for anything else."""
         kind = type(thing)
         number = self._numbers.get(id(kind))
-        if number is None or isinstance(thing, type):
+        if number is None or isinstance(thing, type) or (isinstance(thing, BaseException) and not is_mirror(thing)):
             return None
         if isinstance(kind, MirrorEnum) and isinstance(thing, enum.Enum):
             return {"your member": [number, teller.tell(thing._value_)]}
@@ -104,18 +93,23 @@ class Mirrors:
             raise WireError(f"unknown tag {tag[:40]!r}")
         return read(self, reader, inside)
 
+    def _mirror_class(self, reader: Reader, told: Wire, *bases: type) -> Any:
+        """A stand-in class, which is a subclass of one of them."""
+        made = self._class(reader, told)
+        if not isinstance(made, MirrorType) or not issubclass(made, bases or object):
+            raise WireError("another class of the other side is wanted")
+        return made
+
     def _object(self, reader: Reader, told: Wire) -> Any:
         number, kind = told
-        made = self._class(reader, kind)
-        if not isinstance(made, MirrorType):
-            raise WireError("a class of the other side is wanted")
+        made = self._mirror_class(reader, kind)
         known = self._known(number, made)
         return self._keep(number, object.__new__(made)) if known is None else known
 
     def _tuple(self, reader: Reader, told: Wire) -> Any:
         kind, items = told
-        made = self._class(reader, kind)
-        if not isinstance(made, MirrorType) or len(items) != len(made._fields):
+        made = self._mirror_class(reader, kind, tuple)
+        if len(items) != len(made._fields):
             raise WireError("a named tuple is wanted")
         return tuple.__new__(made, reader.items(items))
 
@@ -153,7 +147,8 @@ class Mirrors:
         self, told: dict[str, Wire], bases: tuple[Any, ...], contents: dict[str, Any]
     ) -> tuple[str, Any, dict[str, Any]]:
         """Name, base and contents of a class, by what its instances are here."""
-        name = told["name"]
+        name: str = told["name"]
+        base: Any
         if any(issubclass(base, BaseException) for base in bases):
             return name, BaseException, self._of_exception(contents)
         if "fields" in told:
@@ -168,7 +163,7 @@ class Mirrors:
             return name, value, self._of_value(contents, (), value)
         if "dataclass" in told:
             contents |= self._of_dataclass(*told["dataclass"])
-        return name, object, contents | self._of_object(_SEEN_AS.get((told["module"], name)))
+        return name, object, contents | self._of_object(SEEN_AS.get((told["module"], name)))
 
     def _of_object(self, seen_as: Any) -> dict[str, Any]:
         """What every stand-in has: attributes that are asked for, and a copy that is a copy over there."""
@@ -199,7 +194,7 @@ class Mirrors:
         """A value's class: what its built-in base decides is decided here, what its own class adds is asked for."""
         kept = {name: value for name, value in contents.items() if name in _ADDED_TO_VALUES or name == ASK}
         kept |= {
-            name: _between_two(value, getattr(base, name, None))
+            name: between_two(value, getattr(base, name, None))
             for name, value in contents.items()
             if name in ARITHMETIC or name in COMPARISONS
         }
@@ -276,7 +271,7 @@ class Mirrors:
         if not isinstance(made, enum.EnumType):
             raise WireError("an enumeration is wanted")
         value = reader.read(value)
-        member = made(value) if name is None else made.__members__[name]
+        member: Any = made(value) if name is None else made.__members__[name]
         return member if self._known(number, made) is member else self._keep(number, member)
 
     def _exception(self, reader: Reader, told: Wire) -> Any:
@@ -286,7 +281,7 @@ class Mirrors:
             raise WireError("an exception is wanted")
         error = self._known(number, made)
         if error is None:
-            error = _new_exception(made, reader.items(arguments), text)
+            error = new_exception(made, reader.items(arguments), text)
         if number is not None:
             self._keep(number, error)
         for name, value in reader.pairs(attributes):
@@ -302,18 +297,16 @@ class Mirrors:
 
     def _subclass(self, reader: Reader, told: Wire) -> Any:
         number, kind, base = told
-        made = self._class(reader, kind)
         value = reader.read(base)
-        if not isinstance(made, MirrorType) or type(value) not in _VALUES or not issubclass(made, type(value)):
+        if type(value) not in _VALUES:
             raise WireError("a value of the class's base is wanted")
+        made = self._mirror_class(reader, kind, type(value))
         known = self._known(number, made)
         return known if known is not None else self._keep(number, made.__new__(made, value))
 
     def _box(self, reader: Reader, told: Wire) -> Any:
         number, kind, content = told
-        made = self._class(reader, kind)
-        if not isinstance(made, MirrorType) or not issubclass(made, tuple(_BOXES.values())):
-            raise WireError("a container's class is wanted")
+        made = self._mirror_class(reader, kind, *_BOXES.values())
         known = self._known(number, made)
         box = known if known is not None else self._keep(number, made.__new__(made))
         reader.boxes.append(box)
@@ -345,28 +338,6 @@ _ADDED_TO_VALUES = ("__str__", "__repr__", "__format__", "__call__", "__enter__"
 
 
 _A_FUNCTION = Own().describe(FUNCTION, Teller())
-
-
-def _between_two(ask: Callable[..., Any], decide: Any) -> Callable[..., Any]:
-    """An operator that is the program's own between two of its objects, and with anything else the base's."""
-
-    def operate(mirror: Any, *arguments: Any) -> Any:
-        if arguments and isinstance(type(arguments[0]), MirrorType):
-            return ask(mirror, *arguments)
-        return NotImplemented if decide is None else decide(mirror, *arguments)
-
-    return operate
-
-
-def _new_exception(kind: Any, arguments: list[Any], text: str) -> BaseException:
-    """Made as its built-in base makes it, so that ``errno`` and its like are there; by its text where it will not."""
-    base: Any = next(base for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
-    try:
-        error: BaseException = base.__new__(kind, *arguments)
-        base.__init__(error, *arguments)
-    except TypeError:
-        error = BaseException.__new__(kind, text)
-    return error
 
 
 def _stop_with(value: Any) -> Any:
