@@ -198,7 +198,8 @@ class Line(Exchange):
 
     def answer(self, request: dict[str, Any]) -> bytes:
         """As `Exchange.answer`, of a request that is as a request has to be; raises WireError for any other."""
-        if not request.keys() <= _OF_REQUEST or type(request["do"]) is not str or type(request.get("on")) is not int:
+        number = request.get("on")
+        if not request.keys() <= _OF_REQUEST or type(request["do"]) is not str or type(number) is not int or number < 0:
             raise WireError("an operation on an object by its number is wanted")
         return super().answer(request)
 
@@ -240,7 +241,7 @@ class Line(Exchange):
 
 def is_assertion(error: object) -> bool:
     """Whether it says that a test does not hold."""
-    return isinstance(error, AssertionError) or type(error).__module__ == "_pytest.outcomes"
+    return isinstance(error, (AssertionError, getattr(sys.modules.get("_pytest.outcomes"), "Failed", AssertionError)))
 
 
 def _place_of(thing: Any) -> tuple[str, str]:

@@ -28,13 +28,14 @@ ASSERTS = Asserts(
     "held = [1, 2]\n"
     "assert double(held) == [1, 2, 1, 2] and held == [1, 2]\n"
 )
-TESTS = {
+TESTS: dict[str, Asserts | Program | Stdio] = {
     "calls": ASSERTS,
     "program": Program(),
     "stdio": Stdio((("3\n", "6\n"), ("10\n", "20\n"))),
 }
 ROOMY = Limits(cpu_s=10, memory_mb=128)
 """For what fills the memory: on a busy machine that takes its time, and the CPU is not to be what ends it."""
+OWN_TEST = "# --- test\n"
 HONEST = Job("def double(x):\n    return x + x\n", ASSERTS, QUICK)
 
 
@@ -43,15 +44,19 @@ class Attack:
     """A program of the suite and what it deserves."""
 
     program: str
-    test: str
+    test: Asserts | Program | Stdio
     verdict: Verdict
     trick: str | None
+    limits: Limits
 
 
 def read(path: Path) -> Attack:
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     said = dict(re.findall(r"^# (\w+): (.+)$", text, re.MULTILINE))
-    return Attack(text, said.get("Test", "calls"), Verdict(said["Verdict"]), said.get("Trick"))
+    program, _, own_test = text.partition(OWN_TEST)
+    test = Asserts(own_test) if own_test else TESTS[said.get("Test", "calls")]
+    limits = Limits(cpu_s=10) if own_test else QUICK  # it may import much
+    return Attack(program, test, Verdict(said["Verdict"]), said.get("Trick"), limits)
 
 
 def _mounts_within_reach() -> list[str]:
@@ -104,8 +109,8 @@ def attack_on(sandbox: Sandbox, host: Host, path: Path) -> tuple[Attack, Result]
     attack = read(path)
     program = attack.program.replace("{CANARY}", str(host.canary)).replace("{PORT}", str(host.port))
     program = program.replace("ra3-canary", f"ra3-canary-{os.getpid()}")
-    limits = ROOMY if attack.verdict is Verdict.MEMORY_LIMIT else QUICK
-    (result,) = sandbox.judge([Job(program, TESTS[attack.test], limits)])
+    limits = ROOMY if attack.verdict is Verdict.MEMORY_LIMIT else attack.limits
+    (result,) = sandbox.judge([Job(program, attack.test, limits)])
     return attack, result
 
 

@@ -1,0 +1,19 @@
+# Tries: an operation that is a method of a built-in class
+# Verdict: wrong_answer
+# Trick: protocol_forgery
+import sys
+
+
+def exchange():
+    frame = sys._getframe()
+    while not hasattr(frame.f_locals.get("self"), "perform"):
+        frame = frame.f_back
+    return frame.f_locals["self"]
+
+
+def ask(on, operation, *arguments):
+    return exchange().request({"do": operation, "on": on, "arguments": list(arguments)}, (), None)
+
+
+def double(x):
+    return ask({"class": "object"}, "__subclasses__")

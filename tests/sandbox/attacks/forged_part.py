@@ -1,0 +1,11 @@
+# Tries: a path of handles
+# Verdict: wrong_answer
+# Trick: protocol_forgery
+import os
+
+for message in (b'{"ready":{"double":1}}', b'{"value":{"pathlib.PosixPath":[{"object":[7,0]}]}}'):
+    os.write(3, len(message).to_bytes(4, "big") + message)
+
+
+def double(x):
+    return x

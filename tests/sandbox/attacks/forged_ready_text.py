@@ -1,0 +1,11 @@
+# Tries: a first message without sense
+# Verdict: wrong_answer
+# Trick: protocol_forgery
+import os
+
+message = b'{"ready":{"double":"x"}}'
+os.write(3, len(message).to_bytes(4, "big") + message)
+
+
+def double(x):
+    return x + x
