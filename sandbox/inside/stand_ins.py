@@ -36,7 +36,17 @@ _FOLLOWED = (
     *(*ARITHMETIC, *NUMBERS),
 )
 """What may be asked of a difference: it gives objects, which are differences too."""
-_FREE = (*COMPARISONS, "__hash__", "__setattr__", "__delattr__", "__setitem__", "__delitem__", "__exit__", "__aexit__")
+_FREE = (
+    *COMPARISONS,
+    "values of",
+    "__hash__",
+    "__setattr__",
+    "__delattr__",
+    "__setitem__",
+    "__delitem__",
+    "__exit__",
+    "__aexit__",
+)
 """What may be asked of a difference and says nothing of it."""
 
 
@@ -118,7 +128,7 @@ class Operators:
             raise self._refused("an order of objects and values")
         if answer is (name == "__eq__") and type(sample) not in (bool, type(None)):
             raise self._refused("equality with whatever it is")
-        return NotImplemented
+        return name == "__ne__"
 
     def _calculated(self, name: str) -> Callable[..., Any]:
         def calculate(mirror: Any, other: Any, *more: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
-from .operators import Ask
+from .operators import COMPARISONS, Ask
 from .wire import Untellable
 
 ASK = " ask"
@@ -118,6 +118,22 @@ def between_two(ask: Callable[..., Any], decide: Any) -> Callable[..., Any]:
         return NotImplemented if decide is None else decide(mirror, *arguments)
 
     return operate
+
+
+def operator_of(mirror: Any, name: str) -> Any:
+    """An operator of its class here, named as a method; AttributeError where it has none.
+
+    Of a comparison ``NotImplemented`` would be true where a test only asserts it.
+    """
+    operate = object.__getattribute__(mirror, name)
+    if name not in COMPARISONS:
+        return operate
+
+    def compare(other: Any) -> Any:
+        answer = operate(other)
+        return name == "__ne__" if answer is NotImplemented else answer
+
+    return compare
 
 
 def new_exception(kind: Any, arguments: list[Any], text: str) -> BaseException:

@@ -24,6 +24,7 @@ from .mirror_types import (
     is_asked_of_an_object,
     is_mirror,
     new_exception,
+    operator_of,
 )
 from .operators import ARITHMETIC, COMPARISONS, Ask
 from .own import FUNCTION, Own
@@ -179,7 +180,7 @@ class Mirrors:
             if attribute == "send" and seen_as is CoroutineType:
                 return lambda _: _stop_with(ask(mirror, "__await__"))
             if not is_asked_of_an_object(attribute):
-                return object.__getattribute__(mirror, attribute)  # an operator of its class here, or nothing
+                return operator_of(mirror, attribute)
             return ask(mirror, "__getattribute__", (attribute,))
 
         return {
@@ -234,7 +235,8 @@ class Mirrors:
         contents = {"__dataclass_fields__": made.__dataclass_fields__, "__match_args__": tuple(fields)}
 
         def values_of(mirror: Any) -> list[Any]:
-            return [self._ask(mirror, "__getattribute__", (field,)) for field in compared or ()]
+            values: list[Any] = self._ask(mirror, "values of", tuple(compared or ()))
+            return values
 
         def equal(mirror: Any, other: Any) -> Any:
             return values_of(mirror) == values_of(other) if type(other) is type(mirror) else NotImplemented

@@ -112,6 +112,7 @@ _PERFORM: dict[str, Callable[..., Any]] = {name: _in_operator(name) for name in 
     "__copy__": copy.copy,
     "__deepcopy__": copy.deepcopy,
     "next few": _next_few,
+    "values of": lambda own, *names: [getattr(own, name) for name in names],
     "compare": lambda own, name, other: getattr(type(own), name)(own, other),
 }
 """All that is ever performed; there is no other way to name an operation."""
