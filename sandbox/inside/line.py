@@ -9,7 +9,7 @@ import types
 from typing import Any
 
 from . import frames
-from .offered import refuse_what_is_not_offered
+from .offered import TEST_MODULE, refuse_what_is_not_offered
 from .protocol import operators
 from .protocol.exchange import Exchange
 from .protocol.mirror_types import is_mirror
@@ -230,7 +230,7 @@ class Line(Exchange):
             return super().tell_other(thing, teller, inside)
         if isinstance(thing, types.TracebackType):
             return None  # as the last argument of `__exit__`, where hardly anybody looks at it
-        if isinstance(thing, _NEVER):
+        if isinstance(thing, _NEVER) or _is_of_a_package(thing):
             raise Untellable(f"a value of type {type(thing).__name__} has no form that crosses")
         if isinstance(thing, _BY_NAME):
             module, name = _place_of(thing)
@@ -242,6 +242,16 @@ class Line(Exchange):
 def is_assertion(error: object) -> bool:
     """Whether it says that a test does not hold."""
     return isinstance(error, (AssertionError, getattr(sys.modules.get("_pytest.outcomes"), "Failed", AssertionError)))
+
+
+def _is_of_a_package(thing: Any) -> bool:
+    """Whether it is an object of a third-party package's class, of which a program could use nothing (a data frame)."""
+    package = type(thing).__module__.partition(".")[0]
+    return (
+        package not in sys.stdlib_module_names
+        and package != TEST_MODULE
+        and not isinstance(thing, BaseException | type)
+    )
 
 
 def _place_of(thing: Any) -> tuple[str, str]:
