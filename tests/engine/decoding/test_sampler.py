@@ -285,6 +285,8 @@ class TestAnnotate:
                     before += prefix
                     slow = slow_comment(policy, before, comment, ended=rollout.ended[i])
                     assert rollout.comment_logprobs[i] == pytest.approx(slow, abs=2e-4)
+                    drawn = slow_comment(policy, before, comment, ended=rollout.ended[i], temperature=1.5)
+                    assert rollout.behaviour_logprobs[i] == pytest.approx(drawn, abs=2e-4)
                     before += comment
                     thoughts += 1
                 before += line
@@ -301,6 +303,7 @@ class TestAnnotate:
             ):
                 assert (comment is not None) == (gate is not None and gate.think)
                 if comment is not None:
+                    assert len(comment) <= 3
                     assert ended == (len(comment) < 3)
                     assert len(logprobs) == len(comment) + ended
 
