@@ -141,6 +141,7 @@ def test_a_killed_run_resumes_to_the_same_bits_and_records(
     assert records(tmp_path, killed) == records(home, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
     number: signal.Signals, whole: tuple[Recipe, Path, str], tmp_path: Path
@@ -161,6 +162,7 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
     assert records(tmp_path, stopped) == records(home, run)
 
 
+@pytest.mark.slow
 def test_a_second_engine_on_the_same_run_is_refused(tmp_path: Path) -> None:
     run = start(small_recipe(tmp_path), tmp_path / "home")
     process = engine(tmp_path / "home", run)
@@ -207,6 +209,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_and_says_what_to_do(small_disk: Path, whole: tuple[Recipe, Path, str]) -> None:
     recipe, home, run = whole
     full = start(recipe, small_disk)
