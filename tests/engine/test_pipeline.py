@@ -48,6 +48,9 @@ def test_every_stage_leaves_its_records(whole: tuple[Recipe, Path, str]) -> None
     assert {trace["phase"] for trace in found["traces"]} == {"estep", "mstep"}
     assert {sample["phase"] for sample in found["samples"]} == {"eval", "rlvr"}
     assert "sandbox_error" not in {sample["verdict"] for sample in found["samples"]}
+    reader = Reader(home)
+    (boundary,) = [event["message"] for event in reader.events(run) if event["kind"] == "tokenizer"]
+    assert boundary.startswith("text is cut before newlines (not the text's own tokens: 0.0% before, ")
 
 
 def test_the_lines_of_a_recorded_trace_add_up_to_its_bound(whole: tuple[Recipe, Path, str]) -> None:
