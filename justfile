@@ -14,11 +14,11 @@ tui *args:
 
 # The tests
 test *args:
-    python -m pytest -n auto --dist loadfile {{args}}
+    python -m pytest -n auto --dist loadfile --no-loadscope-reorder {{args}}
 
 # The tests to run while working: all but the slow ones
 quick *args:
-    python -m pytest -n auto --dist loadfile -m "not slow" {{args}}
+    python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" {{args}}
 
 # Deliberate faults in the engine, and whether tests notice
 mutants *args:

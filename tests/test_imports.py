@@ -49,6 +49,7 @@ def test_the_app_imports_no_torch() -> None:
     assert not loaded & {"torch", "transformers", "accelerate"}
 
 
+@pytest.mark.slow
 def test_the_pipeline_draws_nothing() -> None:
     loaded = loaded_after("import engine.pipeline")
     assert "torch" in loaded

@@ -33,6 +33,8 @@ from engine.training.trainer import Clip, Trainer, Update
 from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import encoded, slow_line, tiny_policy
 
+pytestmark = pytest.mark.slow
+
 HELD_OPEN = "explore = 1.0\nexplore_prior = 1.0"
 
 

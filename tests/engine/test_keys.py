@@ -22,6 +22,8 @@ from engine.runs.progress import Silent
 from engine.store.reader import Reader
 from tests.engine.small import small_recipe
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Records:

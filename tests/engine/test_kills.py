@@ -15,6 +15,8 @@ from engine.store.reader import Reader
 from tests.engine.engines import begin, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("RA3_KILL_SEED", "0"))
 """Of the moments; other ones are tried with another."""
 

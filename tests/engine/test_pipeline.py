@@ -48,6 +48,9 @@ def test_every_stage_leaves_its_records(whole: tuple[Recipe, Path, str]) -> None
     assert {trace["phase"] for trace in found["traces"]} == {"estep", "mstep"}
     assert {sample["phase"] for sample in found["samples"]} == {"eval", "rlvr"}
     assert "sandbox_error" not in {sample["verdict"] for sample in found["samples"]}
+    reader = Reader(home)
+    (boundary,) = [event["message"] for event in reader.events(run) if event["kind"] == "tokenizer"]
+    assert boundary.startswith("text is cut before newlines (not the text's own tokens: 0.0% before, ")
 
 
 def test_the_lines_of_a_recorded_trace_add_up_to_its_bound(whole: tuple[Recipe, Path, str]) -> None:
@@ -141,6 +144,7 @@ def test_a_killed_run_resumes_to_the_same_bits_and_records(
     assert records(tmp_path, killed) == records(home, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
     number: signal.Signals, whole: tuple[Recipe, Path, str], tmp_path: Path
@@ -161,6 +165,7 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
     assert records(tmp_path, stopped) == records(home, run)
 
 
+@pytest.mark.slow
 def test_a_second_engine_on_the_same_run_is_refused(tmp_path: Path) -> None:
     run = start(small_recipe(tmp_path), tmp_path / "home")
     process = engine(tmp_path / "home", run)
@@ -207,6 +212,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_and_says_what_to_do(small_disk: Path, whole: tuple[Recipe, Path, str]) -> None:
     recipe, home, run = whole
     full = start(recipe, small_disk)

@@ -21,6 +21,8 @@ from engine.store.reader import Reader
 from tests.engine.engines import Script, begin, fingerprint, finish, records, start
 from tests.engine.small import small_recipe
 
+pytestmark = pytest.mark.slow
+
 STAGES = {'"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp", "eval", "ra3", "rlvr"'}
 
 

@@ -69,10 +69,13 @@ def slow_line(policy: Policy, before: list[int], line: list[int], prefix: list[i
     return slow_gate(policy, before, line) - math.log1p(-math.exp(latent))
 
 
-def slow_comment(policy: Policy, before: list[int], ids: list[int], *, ended: bool) -> list[float]:
+def slow_comment(
+    policy: Policy, before: list[int], ids: list[int], *, ended: bool, temperature: float = 1.0
+) -> list[float]:
     """Log-probabilities of a comment's tokens over Support.COMMENT, and of its end where it ended by itself."""
     logits = slow_logits(policy, before + ids)[len(before) - 1 :].clone()
     logits[:, ~policy.supports[Support.COMMENT]] = -torch.inf
-    logprobs = logits.log_softmax(-1)
-    told = [float(logprobs[i, token]) for i, token in enumerate(ids)]
-    return told + ([float(logprobs[len(ids), policy.supports[Support.NEWLINE]].logsumexp(0))] if ended else [])
+    newlines = policy.supports[Support.NEWLINE]
+    end = logits[:, newlines].logsumexp(-1, keepdim=True)
+    logprobs = (torch.cat([logits.masked_fill(newlines, -torch.inf), end], 1) / temperature).log_softmax(-1)
+    return [float(logprobs[i, token]) for i, token in enumerate([*ids, *[-1] * ended])]

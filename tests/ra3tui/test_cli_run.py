@@ -21,6 +21,8 @@ from engine.store.reader import Reader
 from ra3tui.cli import app
 from ra3tui.cli.exit import Exit
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 name = "short"
 [model]

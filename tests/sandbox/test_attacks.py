@@ -19,6 +19,8 @@ import pytest
 from sandbox import Asserts, Job, Limits, Program, Result, Sandbox, Stdio, Verdict
 from tests.sandbox.conftest import QUICK
 
+pytestmark = pytest.mark.slow
+
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
 ASSERTS = Asserts(
     "assert double(3) == 6\n"

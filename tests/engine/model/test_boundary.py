@@ -17,11 +17,12 @@ from transformers.convert_slow_tokenizer import TikTokenConverter
 from engine.corpora.sources import load_corpus
 from engine.corpora.traces import Annotated, Trace, parse_trace
 from engine.decoding.latents import comment_events
-from engine.model.boundary import classes_of
+from engine.model.boundary import classes_of, mismatches
 from engine.model.encoding import chunk_mismatches, comment_text, encode_comment, encode_prompt, encode_trace
 from engine.model.opening.loading import ModelError
 from engine.model.opening.random_model import SOURCES
 from engine.model.policy import Policy, Support
+from engine.suites.loading import load_suite
 from tests.engine.tiny import tiny_policy
 
 # The published pattern of Llama-3's vocabulary: newlines go with the punctuation before them.
@@ -114,6 +115,18 @@ def test_chunkwise_tokens_of_lines_and_latents_are_those_of_the_text(name: str) 
         counts = [chunk_mismatches(policy, annotate(trace), "implied") for trace in functions()]
         wrong, total = map(sum, zip(*counts, strict=True))
         assert wrong / total <= 0.001, f"{wrong} of {total}"
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_prompts_of_a_suite_and_what_is_written_behind_them_have_the_tokens_of_the_text(name: str) -> None:
+    policy = VOCABULARIES[name]()
+    led, counts = "" if policy.boundary.trailing else "\n", []
+    for problem in load_suite("humaneval").problems:
+        prompt = policy.decode(encode_prompt(policy, problem.prompt)[len(policy.bos) :])
+        chunks = [prompt, led + (problem.reference or "").removeprefix("\n")]
+        counts.append(mismatches(policy.encode, lambda token: len(policy.token_texts[token]), chunks))
+    wrong, total = map(sum, zip(*counts, strict=True))
+    assert wrong / total <= 0.001, f"{wrong} of {total}"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from engine.training.trainer import Trainer, Update
 from tests.engine.toy import toy_policy
 from tests.engine.training.test_trainer import tries
 
+pytestmark = pytest.mark.slow
+
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "clang++"))),
     reason="there is no C++ compiler, which torch.compile needs on a CPU",

@@ -190,6 +190,7 @@ def result(recipe: Recipe, home: Path, *deaths: Dies) -> tuple[str, dict[str, ob
     return checkpoints.open_policy(recipe, checkpoint[0], "cpu").fingerprint(), metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_stage_works_with_adapters_and_resumes_to_the_same_bits(arm: str, tmp_path: Path) -> None:
     recipe = small_recipe(tmp_path, **ARMS[arm], **{"[compute]": "[lora]\nrank = 2\n[compute]"})

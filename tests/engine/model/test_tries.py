@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 import pytest
 import torch
@@ -194,7 +196,9 @@ def test_log1mexp_agrees_with_high_precision(x: float) -> None:
 
 
 def test_log1mexp_has_a_finite_gradient_everywhere() -> None:
-    x = torch.tensor([-1e-12, -1e-3, -0.6931472, -5.0, -200.0], requires_grad=True)
-    log1mexp(x).sum().backward()
+    x = torch.tensor([0.0, -1e-12, -1e-3, -0.6931472, -5.0, -200.0], requires_grad=True)
+    values = log1mexp(x)
+    assert float(values[0].detach()) == pytest.approx(math.log(1e-6), abs=1e-3)  # a gate that is sure of itself
+    values.sum().backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()

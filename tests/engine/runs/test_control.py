@@ -30,6 +30,8 @@ from engine.store.writer import Writer
 from tests.engine.engines import Script, begin, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
 
+pytestmark = pytest.mark.slow
+
 LONGER = {"updates = 2\ntraces = 1": "updates = 4\ntraces = 1", "updates = 2\nproblems": "updates = 4\nproblems"}
 LONGER |= {"tokens = 300": "tokens = 600"}
 

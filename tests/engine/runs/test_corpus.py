@@ -16,6 +16,8 @@ from tests.engine.engines import fingerprint
 from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import tiny_policy
 
+pytestmark = pytest.mark.slow
+
 
 def trained(recipe: Recipe, home: Path, stage: str) -> str:
     """Fingerprint of the weights that ``stage`` leaves."""

@@ -21,6 +21,8 @@ from engine.store.writer import Writer
 from tests.engine.engines import fingerprint, records, start
 from tests.engine.small import small_recipe
 
+pytestmark = pytest.mark.slow
+
 TAKEN_OVER = ("metrics", "latest", "stages", "phases", "evals")
 
 

@@ -44,3 +44,10 @@ def test_the_first_pass_truncates_and_the_others_clip() -> None:
     assert [one.loss for one in steps] == pytest.approx([-2.0, -1.2, -1.2])
     assert [one.clip_fraction for one in steps] == [1, 1, 1]
     assert [one.tokens for one in steps] == [4, 4, 4]
+
+
+def test_every_pass_trains_the_policy_at_the_temperature_of_its_samples() -> None:
+    trainer = Trainer(toy_policy(seed=7), Optimiser(learning_rate=1e-9), MemoryGuard(Compute()), Accelerator(cpu=True))
+    plain, hot = (train_epochs(trainer, drawn(math.nan), Clip(0.2, 0.2), 2, temperature=t) for t in (1.0, 3.0))
+    for one, other in zip(plain, hot, strict=True):
+        assert abs(one.mean_logprob["completion"] - other.mean_logprob["completion"]) > 0.05

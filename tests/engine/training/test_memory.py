@@ -163,6 +163,7 @@ update(policy.clone(), Compute(row_tokens=300, micro_rows=8), starving=True)
 """
 
 
+@pytest.mark.slow
 def test_an_update_short_of_memory_gives_the_same_gradient_in_smaller_batches() -> None:
     # Tensors are mapped, and do not find their place in what importing left free of the heap.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
@@ -221,6 +222,7 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kvcache.Layout, "__init__", layout)
 
 
+@pytest.mark.slow
 def test_a_run_short_of_memory_goes_on_in_smaller_batches_and_says_so_once(tmp_path: Path, scarce: None) -> None:
     sizes = {"row_tokens = 512": "row_tokens = 64\nmicro_rows = 4"}
     arm = {'"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp", "ra3"'}

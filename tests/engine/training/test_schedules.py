@@ -28,6 +28,7 @@ def test_the_rate_rises_over_the_warm_up_and_falls_over_what_is_left(schedule: s
 def test_behind_the_last_planned_update_the_rate_is_zero_and_stays_so(schedule: str) -> None:
     shape = Optimiser(schedule=schedule).schedule
     assert [rate_factor(shape, 0, taken, 4) for taken in (4, 5)] == pytest.approx([0, 0], abs=1e-12)
+    assert rate_factor(shape, 3, 3, 3) == pytest.approx(0, abs=1e-12)  # a warm-up as long as the stage
 
 
 def test_a_stage_of_which_no_end_is_known_keeps_its_rate() -> None:

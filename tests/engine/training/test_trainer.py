@@ -182,7 +182,7 @@ def test_updates_are_those_of_adamw_with_the_settings_given(max_grad_norm: float
     ours, plain = toy_policy(seed=7), toy_policy(seed=7)
     updater = Trainer(ours, settings, MemoryGuard(Compute()), accelerator())
     adam = torch.optim.AdamW(plain.model.parameters(), lr=0.02, betas=(0.5, 0.8), weight_decay=0.3)
-    batch = collate([tries()])
+    batch = collate([tries()]).to(plain.device)
     for taken, rate in enumerate((0.02 / 3, 0.04 / 3, 0.02, 0.02)):
         updater.prepare(settings, taken, 10)
         update = updater.update(tries())
