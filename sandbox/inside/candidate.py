@@ -40,7 +40,8 @@ def make_repeatable(source: str) -> None:
             importlib.import_module("numpy.random").seed(0)
 
 
-def _send(channel: int, message: dict[str, Any]) -> None:
+def send(channel: int, message: dict[str, Any]) -> None:
+    """Say something of the program's own course: that it does not compile, what it raised, how it ended."""
     frames.write_frame(channel, values.dumps(message))
 
 
@@ -52,7 +53,7 @@ def _fresh_main(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _compile(source: str, filename: str = FILENAME) -> types.CodeType:
+def compile_source(source: str, filename: str = FILENAME) -> types.CodeType:
     """Raises SyntaxError, whatever the parser made of the source, which may begin with a byte order mark."""
     try:
         return compile(source.removeprefix("\ufeff"), filename, "exec", dont_inherit=True)
@@ -60,7 +61,7 @@ def _compile(source: str, filename: str = FILENAME) -> types.CodeType:
         raise SyntaxError(f"{type(error).__name__}: {error}") from None
 
 
-def _describe(error: BaseException) -> dict[str, Any]:
+def describe(error: BaseException) -> dict[str, Any]:
     """An exception as a message: its nearest built-in type, its text, the program's line it came from."""
     if isinstance(error, SystemExit):
         return {"exit": str(error.code)}
@@ -81,17 +82,17 @@ def _describe(error: BaseException) -> dict[str, Any]:
 def _serve(task: dict[str, Any], channel: int) -> None:
     namespace = _fresh_main("candidate")
     try:
-        program = _compile(task["program"])
-        setup = _compile(task["setup"])
+        program = compile_source(task["program"])
+        setup = compile_source(task["setup"])
     except SyntaxError as error:
-        _send(channel, {"syntax": str(error)})
+        send(channel, {"syntax": str(error)})
         return
     make_room()
     try:
         exec(program, namespace)  # noqa: S102  # the room's purpose
         exec(setup, namespace)  # noqa: S102
     except BaseException as error:
-        _send(channel, _describe(error))
+        send(channel, describe(error))
         return
     answer_calls(namespace, channel)
 

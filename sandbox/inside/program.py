@@ -51,7 +51,7 @@ def run(task: dict[str, Any], channel: int) -> NoReturn:
         sys.modules["threading"]._shutdown()  # as the interpreter does: wait for threads, then run handlers
     atexit._run_exitfuncs()
     if os.getpid() == own:  # a process that the program forked has no word in it
-        candidate._send(channel, ending)
+        candidate.send(channel, ending)
     _finalise(code)
 
 
@@ -70,7 +70,7 @@ def _write(path: str, source: str) -> None:
 
 def _execute(source: str, path: str) -> dict[str, Any]:
     """Run it to its end; raises what it raises, and SyntaxError for what is no program."""
-    code = candidate._compile(source, path)
+    code = candidate.compile_source(source, path)
     module = types.ModuleType("__main__")
     module.__dict__.update(__builtins__=builtins, __annotations__={}, __file__=path, __cached__=None)
     sys.modules["__main__"] = module
@@ -89,7 +89,7 @@ def _depth() -> int:
 
 def _ending_of(error: BaseException, path: str) -> tuple[dict[str, Any], int]:
     """What to say of an exception that nobody caught, and the exit status it gives; it is shown as usual."""
-    ending = candidate._describe(error)
+    ending = candidate.describe(error)
     if not isinstance(error, SystemExit):
         _show(error)
         return ending, 1
