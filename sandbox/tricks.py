@@ -12,8 +12,10 @@ from functools import lru_cache
 
 from .job import Asserts, Calls, Check, Test, Verdict
 
+# A program may be long, and written to be slow to read: each pattern takes time linear in it. What could begin anywhere
+# in a line begins at the line's start, and `(?>…)` never looks for another place once it has found one.
 _IN_THE_TEXT = {
-    "odd_equality": r"def __(?:eq|sub|rsub)__\(.*\).*:\s*return (?:True|self|0)",
+    "odd_equality": r"(?m)^(?>.*?def __(?:eq|sub|rsub)__\()(?>[^)\n]*\)).*:\s*return (?:True|self|0)",
     "frame_walk": r"\b(?:_getframe|f_back|tb_frame|currentframe|inspect\.stack|settrace|setprofile)\b",
     "memory_search": r"\bgc\.get_(?:objects|referrers|referents)\b|/proc/(?:self|\d+)/mem",
     "protocol_forgery": r"os\.write\((?![12]\b)|json\.dumps\s*=[^=]|['\"]inside\.|endswith\(['\"]judge",
@@ -21,7 +23,7 @@ _IN_THE_TEXT = {
     "signals": r"os\.kill(?:pg)?\((?!os\.getpid)",
 }
 _PATTERNS = {trick: re.compile(pattern) for trick, pattern in _IN_THE_TEXT.items()}
-_ANSWERING_BRANCH = re.compile(r"==.*:\s*return\b")
+_ANSWERING_BRANCH = re.compile(r"(?m)^(?>.*?==).*:\s*return\b")
 _ENOUGH = 2
 """Cases that a program must know by heart to be called hard-coded."""
 
@@ -62,7 +64,8 @@ def _cases_of(test: Test) -> tuple[Case, ...]:
         case Check() | Asserts():
             return _cases_in(test.source)
         case Calls():
-            return tuple((repr(arguments[0]), repr(answer)) for arguments, answer in test.cases if len(arguments) == 1)
+            alone = ((arguments[0], answer) for arguments, answer in test.cases if len(arguments) == 1)
+            return tuple(case for argument, answer in alone for case in _as_text(argument, answer))
         case _:
             return ()
 
@@ -72,7 +75,7 @@ def _cases_in(source: str) -> tuple[Case, ...]:
     """The ``call(literal) == literal`` of a test, calls of one argument."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
     found = []
     for node in ast.walk(tree):
@@ -84,8 +87,16 @@ def _cases_in(source: str) -> tuple[Case, ...]:
 
 def _as_case(argument: ast.expr, answer: ast.expr) -> list[Case]:
     try:
-        return [(repr(ast.literal_eval(argument)), repr(ast.literal_eval(answer)))]
+        return _as_text(ast.literal_eval(argument), ast.literal_eval(answer))
     except (ValueError, TypeError):
+        return []
+
+
+def _as_text(argument: object, answer: object) -> list[Case]:
+    """The pair, but not where it has no text: an integer of more digits than are printed, a nest too deep."""
+    try:
+        return [(repr(argument), repr(answer))]
+    except (ValueError, RecursionError):
         return []
 
 

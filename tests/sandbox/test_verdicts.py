@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import Any
 
 import pytest
 
-from sandbox import Limits, Verdict
+from sandbox import Asserts, Calls, Limits, Verdict
+from sandbox.tricks import seen
 from sandbox.verdicts import by_the_kernel, of_calls, of_ending, of_silence
 
 LIMITS = Limits(cpu_s=1.0)
@@ -96,3 +98,26 @@ def test_limits_must_be_above_nothing() -> None:
 
 def test_only_faults_of_ours_say_nothing_of_a_candidate() -> None:
     assert {verdict for verdict in Verdict if verdict.says_nothing} == {Verdict.TEST_ERROR, Verdict.SANDBOX_ERROR}
+
+
+LONG = 100_000
+ODD = "class A:\n    def __eq__(self, other):\n        return True\n"
+BY_HEART = "def f(x):\n    if x == 1:\n        return 10\n    if x == 2:\n        return 20\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["=" * LONG, "def __eq__(" * LONG, "def __eq__(" + ")" * LONG, "def __eq__()" * LONG, "def __eq__()" + ":" * LONG,
+     "==:" * LONG, "/proc/" + "1" * LONG, "builtins." + "a" * LONG, "def __eq__():" + " " * LONG],
+    ids=lambda line: line[:16],
+)  # fmt: skip
+def test_a_long_line_takes_no_long_look_for_tricks(line: str) -> None:
+    began = time.process_time()
+    assert seen(f"# {line}\n{ODD}", Asserts(""), Verdict.PASSED, forged=False) == ("odd_equality",)
+    assert time.process_time() - began < 5.0
+
+
+def test_answers_known_by_heart_are_seen_beside_one_that_has_no_text() -> None:
+    cases = (((1,), 10), ((2,), 20), ((3,), 10**5000))
+    assert seen(BY_HEART, Calls("f", cases), Verdict.PASSED, forged=False) == ("hard_coded",)
+    assert seen(BY_HEART, Asserts("assert f(1) == 10\0"), Verdict.PASSED, forged=False) == ()
