@@ -160,6 +160,8 @@ class Worker:
     def _judge_printing(self, job: Job, test: Stdio) -> tuple[Decision, list[Report]]:
         """Case after case, each in a process of its own, until one fails."""
         reports: list[Report] = []
+        if not test.cases:
+            return Decision(Verdict.TEST_ERROR, detail="the test has no cases"), reports
         for number, (stdin, expected) in enumerate(test.cases, 1):
             limits = _room_for(expected, job.limits)
             report = self._run_alone(replace(job, limits=limits), stdin)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Asserts, Calls, Check, Job, Limits, Sandbox, Verdict
+from sandbox import Asserts, Calls, Check, Job, Limits, Sandbox, Stdio, Verdict
 from tests.sandbox.conftest import Judge
 
 ROOMY = Limits(cpu_s=10)
@@ -96,6 +96,7 @@ def test_what_a_program_may_have_led_to_is_never_a_test_error(judge: Judge, sour
     "test",
     [
         Calls("f", ()),
+        Stdio(()),
         Calls("f", (((object(),), 1),)),
         Check("def test(candidate):\n    assert candidate(1) == 1\n", "f"),
         Check("def check(candidate):\n    pass\n", "f"),
