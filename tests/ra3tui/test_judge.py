@@ -194,7 +194,7 @@ def test_samples_of_a_broken_test_count_for_nothing() -> None:
     first, second = load_suite("humaneval[:2]").problems
     attempts = [Attempt(p.task_id, p.job("")) for p in (first, first, second)]
     ended = [Result(verdict) for verdict in (Verdict.TEST_ERROR, Verdict.TEST_ERROR, Verdict.PASSED)]
-    assert count_passed(attempts, ended) == [(0, 0), (1, 1)]
+    assert count_passed(list(zip(attempts, ended, strict=True))) == [(0, 0), (1, 1)]
 
 
 def test_nothing_is_claimed_where_no_sample_got_a_verdict() -> None:
