@@ -80,6 +80,10 @@ def test_the_entry_point_shows_a_traceback_only_when_asked() -> None:
 
 @pytest.mark.parametrize(("options", "shown"), [([], False), (["-W", "default"], True)])
 def test_what_a_library_will_change_is_told_to_who_asks_for_it_alone(options: list[str], shown: bool) -> None:
-    code = "import warnings, ra3tui.cli as c; c.app = lambda *_, **__: warnings.warn('soon', FutureWarning); c.main()"
+    code = (
+        "import warnings, ra3tui.cli, ra3tui.cli.commands as commands\n"
+        "commands.build_app = lambda _: lambda *_, **__: warnings.warn('soon', FutureWarning)\n"
+        "ra3tui.cli.main()\n"
+    )
     run = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True)
     assert ("FutureWarning: soon" in run.stderr) == shown
