@@ -153,6 +153,7 @@ def test_a_checker_must_say_true_itself(judge: Judge) -> None:
     assert judge("print('x')", Stdio((("", "y"),), checker=lenient)).verdict is Verdict.WRONG_ANSWER
 
 
+@pytest.mark.medium
 def test_the_deadline_is_over_all_cases(judge: Judge) -> None:
     burn = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end:\n    pass\n"
     limits = Limits(cpu_s=1, deadline_s=0.5)

@@ -63,6 +63,7 @@ def test_weights_and_cache_are_those_of_the_model() -> None:
     assert (model.vocabulary, model.width) == (tiny_policy().vocab_size, 64)
 
 
+@pytest.mark.medium
 def test_checkpointing_and_adapters_make_it_less_where_they_do() -> None:
     plain, recipe = sized()
     recomputed, _ = sized("compute.gradient_checkpointing = true\n")
