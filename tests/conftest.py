@@ -18,8 +18,8 @@ LONGEST = ("test_endurance.py", "test_kills.py", "test_compiling.py", "test_trac
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: twice as many as cores, since many tests wait for processes and for limits of time."""
-    return 2 * len(os.sched_getaffinity(0))
+    """`-n auto`: half as many again as cores, since many tests wait for processes and for limits of time."""
+    return max(2, 3 * len(os.sched_getaffinity(0)) // 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
