@@ -11,7 +11,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
 from engine.corpora.traces import Annotated, parse_trace
-from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, common, draw
+from engine.decoding.beginnings import common
+from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, draw
 from engine.decoding.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.decoding.latents import Rollout, annotate
 from engine.decoding.sampler import Completion, StopReason, generate
