@@ -35,6 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not loaded & {"torch", "transformers", "accelerate", "textual", "numpy", "pydantic", "sqlite_utils", "rich"}
 
 
+@pytest.mark.medium
 def test_reading_commands_import_no_torch() -> None:
     modules = "control, doctor, eval, judge, ls, recipe, report, run, show, tail"
     loaded = loaded_after(
@@ -43,6 +44,7 @@ def test_reading_commands_import_no_torch() -> None:
     assert not loaded & {"torch", "transformers", "accelerate", "textual"}
 
 
+@pytest.mark.medium
 def test_the_app_imports_no_torch() -> None:
     loaded = loaded_after("import ra3tui.app")
     assert "textual" in loaded

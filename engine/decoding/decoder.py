@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from engine.decoding.beginnings import Beginnings, common
 from engine.decoding.kvcache import RaggedCache, Span, forward
 from engine.errors import EnvironmentFault
 from engine.model.passes import predicting
@@ -36,7 +37,7 @@ ResultT = TypeVar("ResultT")
 class Turn:
     """What a row wants of one step: feed tokens, then either the log-probability of a text or a draw."""
 
-    feed: Sequence[int]
+    feed: list[int]
     """Tokens to add; at least one."""
     drop: int = 0
     """How many of the tokens fed last are forgotten first."""
@@ -131,31 +132,35 @@ class Decoder(Generic[ResultT]):
 
         One that feeds the very same goes with it.
         """
+        taking_part = [slot for slot in self._slots if slot.index is not None]
+        if not any(slot.fresh for slot in taking_part):
+            return taking_part
         ready: list[_Slot] = []
-        for slot in self._slots:
-            if slot.index is None:
-                continue
+        held, begun = Beginnings((slot.ids, slot.number) for slot in self._slots), Beginnings()
+        for slot in taking_part:
             if slot.fresh:
                 feed = _turn_of(slot).feed
-                cached = max(common(other.ids, feed) for other in self._slots)
-                others = [_turn_of(other).feed for other in ready if not other.ids]
-                coming = max((common(other, feed) for other in others if other != feed), default=0)
+                cached, donor = held.longest(feed)
+                coming, _ = begun.longest(feed, but_itself=True)
                 if coming > max(cached, MIN_SHARED):
                     continue
-                self._begin(slot, cached)
+                held.remove(slot.ids, slot.number)
+                self._begin(slot, cached, donor)
+                held.add(slot.ids, slot.number)
+                if not slot.ids:
+                    begun.add(feed, slot.number)
             ready.append(slot)
         return ready
 
-    def _begin(self, slot: _Slot, cached: int) -> None:
-        """Start a newcomer behind what the cache already holds of its first `cached` tokens."""
+    def _begin(self, slot: _Slot, cached: int, donor: int) -> None:
+        """Start a newcomer behind what the cache already holds of its first `cached` tokens, at `donor`'s place."""
         turn = _turn_of(slot)
         length = min(cached, len(turn.feed) - turn.n_read)
         if length < MIN_SHARED:
             length = 0
         elif common(slot.ids, turn.feed) < length:
-            donor = max(self._slots, key=lambda other: common(other.ids, turn.feed))
-            self._cache.copy_columns(donor.number, slot.number, length)
-        slot.ids, turn.feed, slot.fresh = list(turn.feed[:length]), turn.feed[length:], False
+            self._cache.copy_columns(donor, slot.number, length)
+        slot.ids, turn.feed, slot.fresh = turn.feed[:length], turn.feed[length:], False
 
     def _step(self, slots: Sequence[_Slot]) -> list[Answer]:
         """One forward pass over the turns of `slots`; those that hold and feed the same tokens are computed once."""
@@ -224,14 +229,6 @@ class Decoder(Generic[ResultT]):
 def _turn_of(slot: _Slot) -> Turn:
     assert slot.turn is not None  # noqa: S101 - only slots with a turn are stepped
     return slot.turn
-
-
-def common(left: Sequence[int], right: Sequence[int]) -> int:
-    """Length of the common beginning."""
-    for n, (a, b) in enumerate(zip(left, right, strict=False)):
-        if a != b:
-            return n
-    return min(len(left), len(right))
 
 
 def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor | None) -> Tensor:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoding.decoder import Answer, Decoder, Row, Turn, common, draw
+from engine.decoding.beginnings import common
+from engine.decoding.decoder import Answer, Decoder, Row, Turn, draw
 from engine.model.boundary import Boundary
 from engine.model.encoding import EncodedTrace
 from engine.model.policy import Policy, Support

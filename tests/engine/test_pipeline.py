@@ -233,6 +233,7 @@ def test_a_full_disk_loses_nothing_and_says_what_to_do(small_disk: Path, whole: 
     assert records(small_disk, full) == records(home, run)
 
 
+@pytest.mark.medium
 def test_a_failing_run_leaves_the_others_to_go_on(tmp_path: Path) -> None:
     recipe = small_recipe(
         tmp_path,

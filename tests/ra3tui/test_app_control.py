@@ -36,6 +36,7 @@ async def opened(pilot: Pilot, shown: str) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and shown in screen_text(pilot.app))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("status", "action"), [("running", "pause"), ("paused", "unpause")])
 async def test_z_pauses_a_run_and_lets_it_go_on(status: str, action: str, home: Path) -> None:
     app = live(home, status)
@@ -45,6 +46,7 @@ async def test_z_pauses_a_run_and_lets_it_go_on(status: str, action: str, home: 
         await until(pilot, lambda: requests(home) == [(action, None, None)])
 
 
+@pytest.mark.medium
 async def test_r_lets_a_paused_run_go_on_too(home: Path) -> None:
     app = live(home, "paused")
     async with app.run_test(size=WIDE) as pilot:
@@ -61,6 +63,7 @@ async def test_w_asks_for_a_checkpoint(home: Path) -> None:
         await until(pilot, lambda: requests(home) == [("checkpoint", None, None)])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("key", "words"), [("z", "to pause"), ("w", "nothing to write"), ("t", "to tune")])
 async def test_a_run_that_is_done_is_not_asked(key: str, words: str, home: Path) -> None:
     app = live(home, "done")
@@ -89,6 +92,7 @@ class TestKnobs:
             await pilot.press("enter")
             await until(pilot, lambda: requests(home) == [("set", "ra3.penalty", "0.2")])
 
+    @pytest.mark.medium
     async def test_what_cannot_be_is_told_and_asks_nothing(self, home: Path) -> None:
         app = live(home)
         async with app.run_test(size=WIDE) as pilot:

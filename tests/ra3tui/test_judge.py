@@ -87,6 +87,7 @@ def test_every_format_gets_its_verdict_in_the_order_of_the_file(ra3_judge: Judge
     assert all(s["cpu_s"] >= 0 and s["wall_s"] >= 0 for s in report["samples"])
 
 
+@pytest.mark.medium
 def test_all_of_humanevals_references_pass(ra3_judge: Judge) -> None:
     report = report_of(ra3_judge("humaneval", "--references", "--json"))
     assert report["verdicts"] == {"passed": 164}

@@ -41,6 +41,7 @@ def test_exec_of_a_program_that_fails_ends_with_one(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["verdict"] == "runtime_error"
 
 
+@pytest.mark.medium
 def test_the_image_holds_what_runs_here(docker_host: str) -> None:
     done = RUN.invoke(app, ["build", "--from-host", "--json"])
     assert done.exit_code == 0, done.output

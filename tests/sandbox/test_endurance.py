@@ -73,9 +73,9 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-@pytest.mark.slow
 def test_ten_thousand_jobs_a_third_hostile_leave_nothing_behind(sandbox: Sandbox) -> None:
-    jobs, expected = itertools.tee(a_third_hostile(10_000))
+    # what one job leaves is the same code's in both; what docker adds, containers and volumes, is of a cell
+    jobs, expected = itertools.tee(a_third_hostile(10_000 if sandbox.backend == "namespaces" else 2_500))
     results = sandbox.judge(job for job, _ in jobs)
     wrong: Counter[tuple[Verdict, Verdict]] = Counter()
     early, early_mb = held(sandbox.backend), resident_mb()
@@ -128,7 +128,6 @@ def burn(seconds: float) -> Job:
 NEAR_THE_LIMIT = [burn(0.2), burn(0.3), burn(0.9), burn(60), Job("import time\ntime.sleep(60)", Program(), SMALL)]
 
 
-@pytest.mark.slow
 def test_all_references_pass_beside_sixteen_busy_loops(sandbox: Sandbox) -> None:
     with busy(16):
         failed = [result for result in sandbox.judge(references()) if result.verdict is not Verdict.PASSED]

@@ -104,6 +104,7 @@ def run_as_plain_user(package: Path, script: str, backend: str, stdin: str) -> s
     pytest.skip("no Python 3.11 here that a plain user may run: the interpreter of these tests is root's own")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("backend", ["namespaces", "process"])
 def test_a_plain_user_gets_the_same_verdicts(package: Path, backend: str) -> None:
     told = as_plain_user(package, backend, [RIGHT, RIGHT.replace("2", "3"), NO_SOCKETS, MEMORY, SCRATCH, SIGNALS])

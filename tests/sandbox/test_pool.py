@@ -43,6 +43,7 @@ def own() -> Iterator[Sandbox]:
         yield opened
 
 
+@pytest.mark.medium
 def test_results_come_in_the_order_of_the_jobs(sandbox: Sandbox) -> None:
     jobs = [job(ENDLESS if number == 0 else RIGHT, str(number)) for number in range(12)]
     assert [result.tag for result in sandbox.judge(jobs)] == [str(number) for number in range(12)]
@@ -55,6 +56,7 @@ def test_results_may_be_had_as_they_come(sandbox: Sandbox) -> None:
     assert numbers[0] != 0
 
 
+@pytest.mark.medium
 def test_jobs_are_taken_only_a_little_ahead_of_the_results(own: Sandbox) -> None:
     taken = 0
 
@@ -124,6 +126,7 @@ def test_closing_ends_endless_jobs_and_every_process() -> None:
         opened.submit(job(RIGHT))
 
 
+@pytest.mark.medium
 def test_a_cell_that_dies_costs_no_job(own: Sandbox) -> None:
     verdicts = []
     for number, result in enumerate(own.judge([job(RIGHT)] * 30)):
@@ -133,6 +136,7 @@ def test_a_cell_that_dies_costs_no_job(own: Sandbox) -> None:
     assert verdicts == [Verdict.PASSED] * 30
 
 
+@pytest.mark.medium
 def test_a_container_that_is_killed_in_mid_job_costs_no_job(docker_host: str) -> None:
     client = connect(docker_host)
     with open_sandbox("docker", workers=2) as opened:
@@ -169,6 +173,7 @@ def test_a_named_engine_that_does_not_answer_says_how_to_mend_it(monkeypatch: py
         open_sandbox("docker")
 
 
+@pytest.mark.medium
 def test_one_engine_of_several_is_enough(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix:///nowhere/docker.sock,{docker_host}")
     with open_sandbox("docker", workers=2) as opened:
@@ -202,6 +207,7 @@ def test_a_turnstile_lets_one_alone_and_the_others_together() -> None:
 PROGRAMS = {"right": RIGHT, "wrong": WRONG}
 
 
+@pytest.mark.medium
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise=st.binary(min_size=1, max_size=200), descriptor=st.integers(1, 40), order=st.permutations(range(3)))
 def test_no_output_changes_another_jobs_verdict(

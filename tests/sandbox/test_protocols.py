@@ -200,6 +200,7 @@ def test_a_checker_that_fails_on_the_right_output_too_is_broken(judge: Judge, bo
     assert judge("print('x')", Stdio((("", "4"),), checker=checker)).verdict is verdict
 
 
+@pytest.mark.medium
 def test_the_deadline_is_over_all_cases(judge: Judge) -> None:
     burn = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end:\n    pass\n"
     limits = Limits(cpu_s=1, deadline_s=0.5)

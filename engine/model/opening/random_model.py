@@ -6,6 +6,7 @@ import shutil
 import statistics
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def random_tiny(seed: int = 0, *, vocab_size: int = 1024) -> tuple[Any, Any]:
 
 
 def _tokenizer(vocab_size: int) -> Any:
+    backend = Tokenizer.from_str(_trained(vocab_size))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=SEPARATOR, eos_token=SEPARATOR)
+
+
+@cache
+def _trained(vocab_size: int) -> str:
     """Digits apart and GPT-2's pattern, as SmolLM2 and StarCoder: newlines merge with the indentation after them."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -53,7 +60,7 @@ def _tokenizer(vocab_size: int) -> Any:
         vocab_size=vocab_size, special_tokens=[SEPARATOR], initial_alphabet=alphabet, show_progress=False
     )
     backend.train_from_iterator(_standard_library(), trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=SEPARATOR, eos_token=SEPARATOR)
+    return str(backend.to_str())
 
 
 def _standard_library() -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from engine.model.passes import training
 from engine.model.policy import cache_keyword
 from engine.model.recomputing import enable_recomputing
 from engine.recipe.recipe import Recipe
+from engine.recipe.sections import Compute, Lora
 from engine.runs.checkpoints import AUTOCAST, new_adapter
 
 logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # it tells what is raised anyway
@@ -36,7 +37,6 @@ class Footprint:
     """In which the model's weights have shapes and no memory."""
     adapter: Any
     """That of the model, if any: it is gone when nothing refers to it."""
-    recipe: Recipe
     weights: int
     """Of the model, adapters left out."""
     trained: int
@@ -46,15 +46,23 @@ class Footprint:
     """Of hidden states."""
     cache: int
     """Keys and values of one token, of all layers."""
+    saved: dict[tuple[int, int, bool, torch.dtype | None], int] = field(default_factory=dict)
+    """What passes were found to save."""
 
-    def activations(self, rows: int, tokens: int) -> int:
+    def activations(self, compute: Compute, rows: int, tokens: int) -> int:
         """What a forward pass over ``rows`` of ``tokens`` saves for its backward pass, and what that computes again."""
-        if not self.recipe.compute.gradient_checkpointing:
-            return self._saved_bytes(rows, tokens, recomputed=False)
-        layer = self._saved_bytes(rows, tokens, recomputed=False) // int(self.model.config.num_hidden_layers)
-        return self._saved_bytes(rows, tokens, recomputed=True) + layer
+        lower = AUTOCAST[compute.mixed_precision]
+        kept = self._saved_bytes(rows, tokens, False, lower)
+        if not compute.gradient_checkpointing:
+            return kept
+        return self._saved_bytes(rows, tokens, True, lower) + kept // int(self.model.config.num_hidden_layers)
 
-    def _saved_bytes(self, rows: int, tokens: int, *, recomputed: bool) -> int:
+    def _saved_bytes(self, *key: *tuple[int, int, bool, torch.dtype | None]) -> int:
+        if key not in self.saved:
+            self.saved[key] = self._count_saved(*key)
+        return self.saved[key]
+
+    def _count_saved(self, rows: int, tokens: int, recomputed: bool, lower: torch.dtype | None) -> int:
         saved: list[Tensor] = []  # kept alive, or their addresses would be given out again
         weight_addresses = {weight.untyped_storage()._cdata for weight in self.model.parameters()}
 
@@ -62,7 +70,6 @@ class Footprint:
             saved.append(tensor)
             return tensor
 
-        lower = AUTOCAST[self.recipe.compute.mixed_precision]
         with (
             self.mode,
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
@@ -74,8 +81,19 @@ class Footprint:
         return sum(size for address, size in storages.items() if address not in weight_addresses)
 
 
+_COUNTED: dict[tuple[str, str, Lora], Footprint] = {}
+"""Of this process's models: the arms of a launch share one."""
+
+
 def footprint(config: Any, recipe: Recipe) -> Footprint:
     """That of a model with transformers' ``config``, as ``recipe`` holds it; takes a second or two, and no memory."""
+    key = repr(config), recipe.model.dtype, recipe.lora
+    if key not in _COUNTED:
+        _COUNTED[key] = _count(config, recipe)
+    return _COUNTED[key]
+
+
+def _count(config: Any, recipe: Recipe) -> Footprint:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[recipe.model.dtype]).eval()
         weights = _bytes(model.parameters())
@@ -90,7 +108,7 @@ def footprint(config: Any, recipe: Recipe) -> Footprint:
         named = {cache_keyword(decoder): cache}
         decoder(input_ids=torch.zeros(1, _PROBE, dtype=torch.long), use_cache=True, **named)
         cache_bytes = _bytes(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
-    return Footprint(model, mode, adapter, recipe, weights, trained, vocabulary, width, cache_bytes // _PROBE)
+    return Footprint(model, mode, adapter, weights, trained, vocabulary, width, cache_bytes // _PROBE)
 
 
 def _pass(model: Any, rows: int, tokens: int, lower: torch.dtype | None) -> None:

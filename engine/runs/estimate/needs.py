@@ -135,7 +135,7 @@ def _training(model: Footprint, recipe: Recipe, row_tokens: int) -> Parts:
     return {
         "gradients": model.trained,
         "moments": 2 * model.trained,
-        "activations": model.activations(recipe.compute.micro_rows, row_tokens),
+        "activations": model.activations(recipe.compute, recipe.compute.micro_rows, row_tokens),
         "logits": _HEAD_COPIES * _FLOAT * min(LOGIT_ROWS, tokens) * model.vocabulary + head,
     }
 

@@ -133,6 +133,7 @@ def test_hidden_folders_and_links_out_are_not_entered(tmp_path: Path) -> None:
     assert [trace.source for trace in load(root).traces] == ["a.py:1 a"]
 
 
+@pytest.mark.medium
 def test_the_standard_library_gives_functions_that_parse_and_none_of_its_tests() -> None:
     corpus = load_corpus("stdlib", limit=50, max_lines=20)
     assert len(corpus.traces) == 50

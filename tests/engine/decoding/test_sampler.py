@@ -11,7 +11,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
 from engine.corpora.traces import Annotated, parse_trace
-from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, common, draw
+from engine.decoding.beginnings import common
+from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, draw
 from engine.decoding.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.decoding.latents import Rollout, annotate
 from engine.decoding.sampler import Completion, StopReason, generate
@@ -46,6 +47,7 @@ class TestGenerate:
             theirs = policy.model.generate(row_of(prompt), do_sample=False, max_new_tokens=24, pad_token_id=0)
             assert ours.ids == theirs[0, len(prompt) :].tolist()
 
+    @pytest.mark.medium
     @pytest.mark.parametrize("batch_size", [3, 8])
     def test_draws_do_not_depend_on_the_batch_size(self, policy: Policy, batch_size: int) -> None:
         alone = sample(policy, 1)
@@ -111,6 +113,7 @@ class TestGenerate:
         )
         assert 3 <= len(completions) == len(ended) < len(prompts())
 
+    @pytest.mark.medium
     @pytest.mark.parametrize("model", ["gpt2", "qwen3"])
     def test_other_architectures_decode_alike(self, policy: Policy, model: str) -> None:
         torch.manual_seed(3)
@@ -146,6 +149,7 @@ class TestEnds:
         assert completion.stop is StopReason.STOP
         assert policy.decode(completion.ids).startswith("    return x\n\ndef")
 
+    @pytest.mark.medium
     def test_every_place_to_cut_is_found(self, policy: Policy) -> None:
         text = "a = 'é数🙂'\n\nprint(a)  # done"
         for begin in range(len(text)):
@@ -243,6 +247,7 @@ class TestDraw:
         assert logprobs[0].exp().item() == pytest.approx(0.5)
         assert behaviour[0].exp().item() == pytest.approx(0.625)
 
+    @pytest.mark.medium
     def test_rounding_of_the_logits_seldom_changes_a_draw(self) -> None:
         noise = torch.Generator().manual_seed(0)
         logits = 3 * torch.randn(8, 50_001, generator=noise).repeat_interleave(100, 0)
@@ -299,6 +304,7 @@ class TestAnnotate:
                 before += line
         assert thoughts > 10
 
+    @pytest.mark.medium
     @pytest.mark.parametrize("batch_size", [3, 8])
     def test_rollouts_do_not_depend_on_the_batch_size(self, policy: Policy, batch_size: int) -> None:
         assert [_decisions(r) for r in roll(policy, batch_size)] == [_decisions(r) for r in roll(policy, 1)]

@@ -135,6 +135,7 @@ def learn_latents(mode: str, penalty: float, **estep: object) -> tuple[dict[str,
     return chances(before), chances(q)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("mode", ["trajectory", "branch"])
 @pytest.mark.parametrize(
     "estep",
@@ -151,6 +152,7 @@ def test_a_helpful_latent_becomes_likely_where_it_gains_more_than_it_costs(mode:
     assert after["b"] < before["b"]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("mode", ["trajectory", "branch"])
 def test_the_gate_shuts_where_a_latent_costs_more_than_it_gains(mode: str) -> None:
     before, after = learn_latents(mode, 3.0)

@@ -79,6 +79,7 @@ def log_q(policy: Policy, trace: EncodedTrace, annotations: Sequence[Comments]) 
     return torch.stack([logprobs(policy, collate([[trie]])).sum() for trie in tries])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_annotations_times_lines_sum_to_one_in_trajectories(kind: Kind) -> None:
     annotations = list(itertools.product(kind.latents, repeat=2))

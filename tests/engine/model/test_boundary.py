@@ -94,6 +94,12 @@ VOCABULARIES = {
     "trained, trailing": lambda: trained(LLAMA3),
     "random:tiny": tiny_policy,
 }
+NAMES = [
+    *(pytest.param(name, marks=pytest.mark.medium) for name in ("llama-3", "qwen")),
+    "trained, trailing",
+    "random:tiny",
+]
+"""The real ones take seconds to open."""
 
 
 @cache
@@ -108,7 +114,7 @@ def with_comments(trace: Trace) -> Annotated:
     return Annotated(trace, tuple(latents), trailing=True)
 
 
-@pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_chunkwise_tokens_of_lines_and_latents_are_those_of_the_text(name: str) -> None:
     policy = VOCABULARIES[name]()
     for annotate in (lambda trace: Annotated(trace, (None,) * len(trace.lines)), with_comments):
@@ -117,7 +123,7 @@ def test_chunkwise_tokens_of_lines_and_latents_are_those_of_the_text(name: str) 
         assert wrong / total <= 0.001, f"{wrong} of {total}"
 
 
-@pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_prompts_of_a_suite_and_what_is_written_behind_them_have_the_tokens_of_the_text(name: str) -> None:
     policy = VOCABULARIES[name]()
     led, counts = "" if policy.boundary.trailing else "\n", []
@@ -129,14 +135,12 @@ def test_prompts_of_a_suite_and_what_is_written_behind_them_have_the_tokens_of_t
     assert wrong / total <= 0.001, f"{wrong} of {total}"
 
 
-@pytest.mark.parametrize(
-    ("name", "trailing"), [("llama-3", True), ("qwen", True), ("trained, trailing", True), ("random:tiny", False)]
-)
-def test_the_kind_is_measured(name: str, trailing: bool) -> None:
-    assert VOCABULARIES[name]().boundary.trailing == trailing
+@pytest.mark.parametrize("name", NAMES)
+def test_the_kind_is_measured(name: str) -> None:
+    assert VOCABULARIES[name]().boundary.trailing == (name != "random:tiny")
 
 
-@pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_chunks_concatenate_to_the_text_and_prompts_end_as_the_kind_has_it(name: str) -> None:
     policy = VOCABULARIES[name]()
     newline = "\n" if policy.boundary.trailing else ""

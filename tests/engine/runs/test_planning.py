@@ -128,6 +128,7 @@ def held_by_another(home: Path, run: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.medium
 def test_a_run_is_held_by_one_engine_which_the_refusal_names(tmp_path: Path, planned: Plan) -> None:
     run = planned.runs[0].id
     with held_by_another(tmp_path, run) as process:
@@ -140,6 +141,7 @@ def test_a_run_is_held_by_one_engine_which_the_refusal_names(tmp_path: Path, pla
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.medium
 def test_a_killed_engine_lets_go_of_its_run(tmp_path: Path, planned: Plan) -> None:
     run = planned.runs[0].id
     with held_by_another(tmp_path, run) as process:
@@ -160,6 +162,7 @@ def test_a_run_can_be_taken_again_after_it_was_let_go(tmp_path: Path, planned: P
         assert lock.read_text() == ""
 
 
+@pytest.mark.medium
 def test_only_a_living_engine_of_this_host_is_terminated(tmp_path: Path, planned: Plan) -> None:
     run = planned.runs[0].id
     with held_by_another(tmp_path, run) as process:
@@ -172,6 +175,7 @@ def test_only_a_living_engine_of_this_host_is_terminated(tmp_path: Path, planned
         assert not terminate(row)
 
 
+@pytest.mark.medium
 def test_a_detached_engine_is_a_session_of_its_own_that_writes_its_log(tmp_path: Path, planned: Plan) -> None:
     run, log = planned.runs[0].id, tmp_path / "log"
     mark(tmp_path, run, config="{}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -51,8 +53,21 @@ def really_saved(rows: int, tokens: int, rank: int | None) -> int:
 
 @pytest.mark.parametrize(("rows", "tokens", "rank"), [(1, 16, None), (2, 48, None), (1, 32, 2)])
 def test_what_a_pass_keeps_is_counted_on_tensors_without_memory(rows: int, tokens: int, rank: int | None) -> None:
-    model, _ = sized(f"lora.rank = {rank}\n" if rank else "")
-    assert model.activations(rows, tokens) == pytest.approx(really_saved(rows, tokens, rank), rel=0.05 if rank else 0)
+    model, recipe = sized(f"lora.rank = {rank}\n" if rank else "")
+    really = pytest.approx(really_saved(rows, tokens, rank), rel=0.05 if rank else 0)
+    assert model.activations(recipe.compute, rows, tokens) == really
+
+
+def test_another_model_or_precision_is_counted_anew() -> None:
+    model, recipe = sized()
+    deeper = copy.deepcopy(tiny_policy().model.config)
+    deeper.num_hidden_layers *= 2
+    assert footprint(deeper, recipe).cache == 2 * model.cache
+    assert sized()[0] is model
+    half, lower = sized('model.dtype = "bfloat16"\ncompute.mixed_precision = "bf16"\n')
+    assert half.weights == model.weights // 2
+    kept = [model.activations(one.compute, 1, 64) for one in (recipe, lower)]
+    assert kept[1] < kept[0]
 
 
 def test_weights_and_cache_are_those_of_the_model() -> None:
@@ -63,11 +78,12 @@ def test_weights_and_cache_are_those_of_the_model() -> None:
     assert (model.vocabulary, model.width) == (tiny_policy().vocab_size, 64)
 
 
+@pytest.mark.medium
 def test_checkpointing_and_adapters_make_it_less_where_they_do() -> None:
     plain, recipe = sized()
-    recomputed, _ = sized("compute.gradient_checkpointing = true\n")
+    _, recomputing = sized("compute.gradient_checkpointing = true\n")
     adapted, small = sized("lora.rank = 2\n")
-    assert recomputed.activations(1, 64) < 0.7 * plain.activations(1, 64)
+    assert plain.activations(recomputing.compute, 1, 64) < 0.7 * plain.activations(recipe.compute, 1, 64)
     assert adapted.trained < 0.2 * plain.trained
     of = {need.stage: need.parts for need in needs(plain, recipe)}
     less = {need.stage: need.parts for need in needs(adapted, small)}
