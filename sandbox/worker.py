@@ -127,7 +127,7 @@ class Worker:
         decision = by_the_kernel(report, job.limits) or _of_judgement(judgement, report)
         if report["reason"] == "idle":
             decision = replace(decision, suspect=not _was_waited_for(judgement, job.limits))
-        if judgement["cpu_s"] > job.limits.cpu_s:  # the two kept each other at work: nobody's neighbours led to that
+        if judgement["reason"] == "cpu":  # the two kept each other at work: nobody's neighbours led to that
             decision = replace(decision, suspect=False)
         return decision, [report]
 
