@@ -53,6 +53,8 @@ def of_silence(judgement: Report) -> Decision:
     """The verdict where the judge itself did not come to its end: what it was given to chew on was the candidate's."""
     if judgement["oom"]:
         return Decision(Verdict.MEMORY_LIMIT, detail="in the judge, with the candidate's answers")
+    if judgement["reason"] == "output":
+        return Decision(Verdict.OUTPUT_LIMIT, detail="the test printed the candidate's answers")
     if judgement["reason"] in ("cpu", "idle", "wall"):
         close = judgement["reason"] != "cpu"
         return Decision(Verdict.TIME_LIMIT, detail="in the judge, with the candidate's answers", suspect=close)

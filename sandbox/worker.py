@@ -127,6 +127,8 @@ class Worker:
         decision = by_the_kernel(report, job.limits) or _of_judgement(judgement, report)
         if report["reason"] == "idle":
             decision = replace(decision, suspect=not _was_waited_for(judgement, job.limits))
+        if judgement["reason"] == "cpu":  # the two kept each other at work: nobody's neighbours led to that
+            decision = replace(decision, suspect=False)
         return decision, [report]
 
     def _both_reports(self, limits: Limits) -> tuple[Report, Report]:

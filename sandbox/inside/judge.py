@@ -31,6 +31,7 @@ _USUAL_NAMES = {
     "it": "itertools",
 }
 """Packages, and what tests call modules that they leave to the program to import."""
+_MOST_TEXT = 500
 Outcome = dict[str, Any]
 
 
@@ -92,11 +93,13 @@ def run(task: dict[str, Any], channel: int) -> Outcome:
 def _failed(error: BaseException, line: Line, source: str) -> Outcome:
     """Whose fault an exception is that the test did not catch: where it may be the candidate's, it is."""
     where = _line_of(error)
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {_text_of(error)}"
     if isinstance(error, NameError) and error.name in line.lacking:
-        return {"outcome": "raised", "raised": "NameError", "text": str(error), "where": where}
-    if error is line.raised:
+        return {"outcome": "raised", "raised": "NameError", "text": _text_of(error), "where": where}
+    if line.is_theirs(error):
         return _raised(error, where)
+    if line.came_through(error):
+        return {"outcome": "failed", "where": where}
     if line.asked == 0 or isinstance(error, values.Untellable | SystemExit) or _is_of_the_test(error, line, source):
         return {"outcome": "test_error", "text": text, "where": where}
     return {"outcome": "failed", "where": where}
@@ -104,9 +107,17 @@ def _failed(error: BaseException, line: Line, source: str) -> Outcome:
 
 def _raised(error: BaseException, where: str) -> Outcome:
     if isinstance(error, SystemExit):
-        return {"outcome": "ended", "ending": {"exit": str(error.code)}}
+        return {"outcome": "ended", "ending": {"exit": ""}}
     kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
-    return {"outcome": "raised", "raised": kind, "text": str(error)[:500], "where": where}
+    return {"outcome": "raised", "raised": kind, "text": _text_of(error), "where": where}
+
+
+def _text_of(error: BaseException) -> str:
+    """What it says of itself; where that are words of the program's objects, they may be anything but an end of us."""
+    try:
+        return str(error)[:_MOST_TEXT]
+    except BaseException:
+        return ""
 
 
 def _is_of_the_test(error: BaseException, line: Line, source: str) -> bool:

@@ -9,7 +9,7 @@ import types
 from typing import Any
 
 from . import frames
-from .offered import TEST_MODULE, refuse_what_is_not_offered
+from .offered import TEST_MODULE, refuse_what_is_not_offered, shown
 from .protocol import operators
 from .protocol.exchange import Exchange
 from .protocol.mirror_types import is_mirror
@@ -27,6 +27,8 @@ _BY_NAME = (
     types.ClassMethodDescriptorType,
 )
 _NEVER = (types.FrameType, types.CodeType)
+_OF_ENDING = frozenset(("syntax", "raised", "text", "exit"))
+_MOST_WORDS = 500
 _OF_REQUEST = frozenset(("do", "on", "arguments", "keywords", "changed", "forget"))
 
 
@@ -43,10 +45,13 @@ class Line(Exchange):
         self._reader = frames.FrameReader(channel, answer_limit)
         self._usual = [getattr(sys, name) for name in _STREAMS], [getattr(builtins, name) for name in _PATCHABLE]
         self._nested = 0
-        self._asserted_there: list[BaseException] = []
-        """Failed assertions of the program's own."""
-        self.swallowed: list[BaseException] = []
-        """Failed assertions of the test that the candidate was told of, and that have not come back."""
+        self._raised_there: list[BaseException] = []
+        """Of the program's own exceptions those by which a test fails, or would be broken, if they were the test's."""
+        self._let_through: list[BaseException] = []
+        """The test's own exceptions that came to it through the program, which may have led to them."""
+        self._swallowed: list[tuple[BaseException, int]] = []
+        """Failed assertions of the test that the candidate was told of, with how many requests stood within each other
+        then, and that have not come back from the innermost of these."""
         self.functions: dict[str, Any] | None = None
         """The program's functions by name, once it is loaded."""
         self.ending: dict[str, Any] | None = None
@@ -70,7 +75,7 @@ class Line(Exchange):
     def unheeded(self) -> list[BaseException]:
         """What ends a test, and was caught before it came to the test's end."""
         undecided = self.stand_ins.undecided
-        return [*self.swallowed, *([] if undecided is None else [undecided])]
+        return [*(error for error, _ in self._swallowed), *([] if undecided is None else [undecided])]
 
     def wait_until_loaded(self) -> dict[str, Any]:
         """The functions of the program, once it is loaded; raises CandidateGone where it does not come so far."""
@@ -153,12 +158,21 @@ class Line(Exchange):
         An attribute that is not there is the test's to stumble over, as it is with any other value.
         """
         self.raised = None if isinstance(error, AttributeError) and operation == "__getattribute__" else error
-        if is_assertion(error):
-            self._asserted_there.append(error)
+        if is_assertion(error) or isinstance(error, ImportError | SystemExit):
+            self._raised_there.append(error)
 
     def note_returned(self, error: BaseException) -> None:
         """An exception of the test's own comes back to it through the program."""
-        self.swallowed = [each for each in self.swallowed if each is not error]
+        self._let_through.append(error)
+        self._swallowed = [each for each in self._swallowed if each[0] is not error or each[1] != self._nested]
+
+    def is_theirs(self, error: BaseException) -> bool:
+        """Whether the program raised it."""
+        return error is self.raised or _is_among(error, self._raised_there)
+
+    def came_through(self, error: BaseException) -> bool:
+        """Whether it is the test's, and came to it through the program."""
+        return _is_among(error, self._let_through)
 
     def send(self, message: bytes) -> None:
         """Write one message; raises CandidateGone where nobody reads."""
@@ -190,7 +204,9 @@ class Line(Exchange):
 
     def _known(self, message: dict[str, Any]) -> dict[str, Any]:
         self.forged = not message.keys() & {"syntax", "raised", "exit"}
-        return {"forged": True} if self.forged else message
+        if self.forged:
+            return {"forged": True}
+        return {name: _words(message[name]) for name in _OF_ENDING & message.keys()}
 
     def _end(self, ending: dict[str, Any]) -> CandidateGone:
         self.ending = ending
@@ -208,15 +224,17 @@ class Line(Exchange):
         thing = self.own[request["on"]]
         refuse_what_is_not_offered(thing, request["do"], arguments, keywords)
         try:
+            if request["do"] == "__getattribute__":
+                return shown(thing, arguments[0])
             return operators.perform(thing, request["do"], arguments, keywords)
         except BaseException as error:
             if self._failed_here(error):
-                self.swallowed.append(error)
+                self._swallowed.append((error, self._nested))
             raise
 
     def _failed_here(self, error: Any) -> bool:
         """Whether it is a failed assertion of the test, and none of the program's."""
-        return is_assertion(error) and not any(error is theirs for theirs in self._asserted_there)
+        return is_assertion(error) and not _is_among(error, self._raised_there)
 
     def ask(
         self, thing: Any, name: str, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None
@@ -244,6 +262,10 @@ def is_assertion(error: object) -> bool:
     return isinstance(error, (AssertionError, getattr(sys.modules.get("_pytest.outcomes"), "Failed", AssertionError)))
 
 
+def _is_among(error: object, errors: list[BaseException]) -> bool:
+    return any(error is each for each in errors)
+
+
 def _is_of_a_package(thing: Any) -> bool:
     """Whether it is an object of a third-party package's class, of which a program could use nothing (a data frame)."""
     package = type(thing).__module__.partition(".")[0]
@@ -252,6 +274,11 @@ def _is_of_a_package(thing: Any) -> bool:
         and package != TEST_MODULE
         and not isinstance(thing, BaseException | type)
     )
+
+
+def _words(told: Any) -> str:
+    """As much of a candidate's last words as is passed on."""
+    return told[:_MOST_WORDS] if type(told) is str else ""
 
 
 def _place_of(thing: Any) -> tuple[str, str]:

@@ -27,12 +27,16 @@ _OF_STREAM = (
     *("closed", "readable", "writable", "seekable"),
 )
 _MODULES_OF_ITERATORS = ("builtins", "itertools")
+_COMPARED = ("__eq__", "__ne__", "__hash__")
 _OPERATORS_OF: dict[type, tuple[str, ...]] = {
     io.StringIO: ("__iter__", "__next__", "__enter__", "__exit__"),
     io.BytesIO: ("__iter__", "__next__", "__enter__", "__exit__"),
     types.CoroutineType: ("__await__",),
     types.AsyncGeneratorType: ("__aiter__", "__anext__"),
     re.Match: ("__getitem__",),
+    re.Pattern: _COMPARED,
+    types.MethodType: _COMPARED,
+    types.BuiltinFunctionType: _COMPARED,
 }
 _ATTRIBUTES_OF: dict[type, tuple[str, ...]] = {
     io.StringIO: _OF_STREAM,
@@ -43,6 +47,10 @@ _ATTRIBUTES_OF: dict[type, tuple[str, ...]] = {
     re.Match: ("group", "groups", "groupdict", "start", "end", "span", "string"),
 }
 _CALLED = (types.FunctionType, types.MethodType, functools._lru_cache_wrapper)
+_OF_CODE = ("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_name")
+_STARRED = (0x04, 0x08)
+"""Flags of code that takes any number of positional arguments, or of keywords."""
+_OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__", "__annotations__")
 _CALLED_IN_PARTS = (*TYPES.values(), pow, max, min, sum, abs, round, divmod, len, sorted)
 """Built-in functions that a ``partial`` of the test may call."""
 _GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
@@ -61,8 +69,29 @@ def refuse_what_is_not_offered(thing: Any, operation: Any, arguments: list[Any],
         return
     if operation in ("__getattribute__", "__setattr__", "__delattr__") and not keywords:
         _refuse_attribute(thing, operation, arguments)
+    elif operation in ("__copy__", "__deepcopy__") and _is_of_test(type(thing)) and not (arguments or keywords):
+        return
     elif operation not in CROSSING or operation == "__call__" or keywords or not _operates(thing, operation, arguments):
         raise TypeError(f"the program may not ask this of a {type(thing).__name__!r} object of the test")
+
+
+def shown(thing: Any, name: str) -> Any:
+    """An attribute that is the program's to see; of a function how it is called, not what it does or falls back on."""
+    value = getattr(thing, name)
+    if isinstance(thing, types.FunctionType):
+        if name == "__code__":
+            return _signature_of(value)
+        if name in ("__defaults__", "__kwdefaults__") and value is not None:
+            return dict.fromkeys(value, ...) if isinstance(value, dict) else (...,) * len(value)
+    return value
+
+
+def _signature_of(code: types.CodeType) -> types.SimpleNamespace:
+    """What `inspect.signature`, and what curries functions, looks at."""
+    starred = sum(bool(code.co_flags & flag) for flag in _STARRED)
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
+    told = {name: getattr(code, name) for name in _OF_CODE}
+    return types.SimpleNamespace(**told, co_varnames=names)
 
 
 def _refuse_attribute(thing: Any, operation: str, arguments: list[Any]) -> None:
@@ -78,7 +107,8 @@ def _refuse_attribute(thing: Any, operation: str, arguments: list[Any]) -> None:
 def _shows(thing: Any, name: str) -> bool:
     """Whether an attribute of it is the program's to see."""
     if name.startswith("_"):
-        return name in _NAMES and isinstance(thing, type | types.FunctionType)
+        is_function = isinstance(thing, types.FunctionType)
+        return (name in _NAMES and (is_function or isinstance(thing, type))) or (name in _OF_FUNCTION and is_function)
     kind = type(thing)
     if isinstance(thing, type):
         return _is_of_test(thing) and _is_of_test(_definer(thing, name))

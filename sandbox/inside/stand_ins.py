@@ -7,9 +7,10 @@ compared, `in`, truth, arithmetic with a value of the test), that is counted, an
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .protocol.mirror_types import is_handle, is_mirror
@@ -170,12 +171,24 @@ class Operators:
 
     def _exit(self, mirror: Any, *raised: Any) -> Any:
         """An assertion of the test that failed is not for a context manager of the candidate to suppress."""
-        suppressed = self._ask(mirror, "__exit__", raised)
+        with self._nothing_lost(raised):
+            suppressed = self._ask(mirror, "__exit__", raised)
         return False if any(map(self._failed_here, raised)) else suppressed
 
     async def _exit_later(self, mirror: Any, *raised: Any) -> Any:
-        suppressed = await self._ask(mirror, "__aexit__", raised)
+        with self._nothing_lost(raised):
+            suppressed = await self._ask(mirror, "__aexit__", raised)
         return False if any(map(self._failed_here, raised)) else suppressed
+
+    @contextlib.contextmanager
+    def _nothing_lost(self, raised: tuple[Any, ...]) -> Iterator[None]:
+        """Where another exception takes the place of a failed assertion, the test is failed all the same."""
+        try:
+            yield
+        except BaseException:
+            if any(map(self._failed_here, raised)):
+                self._refused("a failed assertion")
+            raise
 
     def _next(self, mirror: Any) -> Any:
         ahead = self._ahead.get(id(mirror))

@@ -21,10 +21,13 @@ from .own import Own
 from .reading import Reader, read_safely
 from .reading import no_value as read_no_value
 from .telling import Teller
-from .wire import Wire, WireError, deeply, dumps, parse
+from .wire import Wire, WireError, deeply, dumps, in_room, parse
 
 Operators = Callable[[Callable[..., Any]], Callable[[str], Callable[..., Any]]]
 """Given what sends an operation, what makes the operator of a name for the classes of stand-ins."""
+_CALLS = 100
+"""More than the calls of ours that a request and the answering of another within it take: between a request and its
+answer the interpreter may not run out of recursion, or the answer would be taken for that of another request."""
 
 
 class Exchange:
@@ -58,7 +61,7 @@ class Exchange:
     def request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         """Send one request and wait for its answer, doing meanwhile what the other side asks."""
         with self._one_at_a_time:
-            return self._request(message, arguments, keywords)
+            return in_room(lambda: self._request(message, arguments, keywords), _CALLS)
 
     def _request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         if len(self.kept):
@@ -202,6 +205,7 @@ class Exchange:
             after = self._tell_boxes(teller, work)
             if after:
                 message["after"] = after
+            teller.briefly = True  # what follows is only counted, and so no class is told of with it
             teller.items(work.arguments, -1, 0)
             teller.items(work.keywords.values(), -1, 0)
         if teller.boxes:

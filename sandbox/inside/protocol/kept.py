@@ -45,7 +45,7 @@ class Kept:
 
     def add(self, number: Any, box: Any) -> None:
         """Keep it under the number that the other side gave it."""
-        if type(number) is not int or number in self._boxes:
+        if type(number) is not int or self._boxes.get(number, box) is not box:
             raise WireError("a number of its own is wanted")
         self._boxes[number] = box
         self.numbers[id(box)] = number

@@ -13,6 +13,8 @@ from typing import Any
 Parts = list[Any]
 Make = Callable[..., Any]
 
+OBJECTS = "|O"
+"""The type of numpy arrays of any objects."""
 NUMPY_KINDS = "biufcmMSU"
 """Kinds of numpy arrays and scalars that are plain bytes."""
 
@@ -172,9 +174,17 @@ def _dtype(name: str) -> Any:
     return dtype
 
 
-def array_of(dtype: str, shape: list[int], content: str) -> Any:
-    """A numpy array from its type, its shape and its bytes."""
+def put_objects(array: Any, items: list[Any]) -> None:
+    """Into an array of objects, each at its place, lists as they are."""
+    for place, item in zip(importlib.import_module("numpy").ndindex(array.shape), items, strict=True):
+        array[place] = item
+
+
+def array_of(dtype: str, shape: list[int], content: Any) -> Any:
+    """A numpy array from its type, its shape and its bytes; of objects an empty one, for them to be put there."""
     if not all(type(length) is int for length in shape):
         raise ValueError("an array's lengths are integers")
     numpy = importlib.import_module("numpy")
+    if dtype == OBJECTS:
+        return numpy.array([None] * len(content), dtype=object).reshape(shape)
     return numpy.frombuffer(bytes.fromhex(content), _dtype(dtype)).reshape(shape).copy()

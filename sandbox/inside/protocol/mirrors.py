@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import importlib
 import types
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections import Counter, OrderedDict, UserString, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
@@ -181,7 +181,8 @@ class Mirrors:
                 return lambda _: _stop_with(ask(mirror, "__await__"))
             if not is_asked_of_an_object(attribute):
                 return operator_of(mirror, attribute)
-            return ask(mirror, "__getattribute__", (attribute,))
+            found = ask(mirror, "__getattribute__", (attribute,))
+            return _without_words(found) if attribute == "__annotations__" else found
 
         return {
             "__getattribute__": look_up,
@@ -340,6 +341,18 @@ _ADDED_TO_VALUES = ("__str__", "__repr__", "__format__", "__call__", "__enter__"
 
 
 _A_FUNCTION = Own().describe(FUNCTION, Teller())
+
+
+def _without_words(annotations: Any) -> dict[Any, Any]:
+    """Annotations with no text among them, which `typing` would evaluate, and so run what the other side wrote."""
+    if not isinstance(annotations, dict):
+        return {}
+    return {name: _meant(value) if isinstance(value, str) else value for name, value in dict.items(annotations)}
+
+
+def _meant(words: str) -> Any:
+    plain = str.__str__(words)
+    return TYPES[plain] if plain in TYPES else UserString(plain)
 
 
 def _stop_with(value: Any) -> Any:

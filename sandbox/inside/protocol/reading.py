@@ -85,7 +85,7 @@ class Reader:
             del box[:]
             _fill_array(self, box, content)
         else:
-            _refill_numpy(box, content)
+            _refill_numpy(self, box, content)
 
 
 def read_safely(work: Callable[[], Any]) -> Any:
@@ -140,9 +140,15 @@ def _fill_array(reader: Reader, box: Any, inside: Wire) -> None:
     box.extend(reader.items(inside[1]))
 
 
-def _refill_numpy(box: Any, content: Wire) -> None:
+def _fill_numpy(reader: Reader, box: Any, inside: Wire) -> None:
+    if inside[0] == library.OBJECTS:
+        library.put_objects(box, reader.items(inside[2]))
+
+
+def _refill_numpy(reader: Reader, box: Any, content: Wire) -> None:
     """A numpy array in place, where it still has its shape and type."""
     now = library.array_of(*content)
+    _fill_numpy(reader, now, content)
     if box.shape != now.shape or box.dtype != now.dtype:
         raise WireError("an array cannot change its shape in place")
     box[...] = now
@@ -162,7 +168,7 @@ _BOXES: dict[str, tuple[Callable[[Wire], Any], Callable[[Reader, Any, Wire], Non
     "defaultdict": (lambda _: defaultdict(), _fill_default),
     "dict": (lambda _: {}, _fill_dict),
     "array": (_empty_array, _fill_array),
-    "ndarray": (lambda inside: library.array_of(*inside), lambda _reader, _box, _inside: None),
+    "ndarray": (lambda inside: library.array_of(*inside), _fill_numpy),
 }
 _EMPTY: dict[type, Callable[[Any], None]] = {
     list: list.clear,

@@ -166,7 +166,11 @@ def _array_content(teller: Teller, value: Any, inside: int, depth: int) -> Wire:
     return [value.typecode, teller.items(value, inside, depth)]
 
 
-def _numpy_content(_teller: Teller, value: Any, _inside: int, _depth: int) -> Wire:
+def _numpy_content(teller: Teller, value: Any, inside: int, depth: int) -> Wire:
+    if value.dtype.str == library.OBJECTS:
+        return [library.OBJECTS, list(value.shape), teller.items(value.flat, inside, depth)]
+    if value.dtype.kind not in library.NUMPY_KINDS:
+        raise Untellable(f"an array of type {value.dtype} has no form that crosses")
     return [value.dtype.str, list(value.shape), value.tobytes().hex()]
 
 

@@ -42,6 +42,11 @@ def deeply(work: Callable[[], Result], calls: int = _CALLS) -> Result:
         return work()
     except RecursionError:
         pass  # and with it go the frames that hold what they were at
+    return in_room(work, calls)
+
+
+def in_room(work: Callable[[], Result], calls: int) -> Result:
+    """Do it with room for so many calls more than there is now."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(before + calls)
     try:
