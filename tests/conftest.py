@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models this small, threads wait for each other
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell both are ignored, by all that
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # is started from here too, to which tests send them
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
