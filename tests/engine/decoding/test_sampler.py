@@ -420,6 +420,20 @@ class TestSharing:
             assert copied.ids == alone.ids
             assert copied.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
 
+    def test_nothing_is_copied_from_a_place_that_was_just_written_over(self, policy: Policy) -> None:
+        one, other = ([base + n for n in range(2 * MIN_SHARED)] for base in (100, 300))
+        score = policy.encode("\n    return 1")
+
+        def row(start: list[int], more: int) -> Row[list[float]]:
+            answer = yield Turn([*start, more, *score[:-1]], score=score)
+            return [answer.logprob]
+
+        # the third copies its beginning to where the first was; the fourth begins as the first did
+        starts = [(one, 500), (other, 501), (other, 502), (one, 503)]
+        together = self.run(policy, [row(*start) for start in starts], 2)
+        alone = [self.run(policy, [row(*start)], 1)[0] for start in starts]
+        assert together == [pytest.approx(logprobs, abs=1e-4) for logprobs in alone]
+
     def test_only_new_tokens_are_fed_whatever_the_neighbours_feed(
         self, policy: Policy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
