@@ -181,7 +181,7 @@ async def test_enter_on_a_verdict_shows_program_failed_test_and_output(home: Pat
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot)
         await pilot.press("2")
-        await until(pilot, lambda: app.screen.query_one(VerdictTable).row_count == 10)
+        await until(pilot, lambda: app.screen.query_one(VerdictTable).row_count == len(seeded.VERDICTS))
         await pilot.press("home", "g", "down", "enter")
         await until(pilot, lambda: isinstance(app.screen, SampleScreen) and "wrong_answer" in screen_text(app))
         text = screen_text(app)
