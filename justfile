@@ -18,7 +18,7 @@ test *args:
 
 # The tests to run while working: each takes about a second at most
 quick *args:
-    python -m pytest -n {{num_cpus()}} --dist loadfile --no-loadscope-reorder -m "not slow and not medium" {{args}}
+    python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not medium" {{args}}
 
 # Deliberate faults in the engine, and whether tests notice
 mutants *args:

@@ -20,11 +20,6 @@ LONGEST = ("test_endurance.py", "test_kills.py", "test_compiling.py", "test_trac
 """Files of minutes: begun first, so that no core waits for another at the end."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: half as many again as cores, since many tests wait for processes and for limits of time."""
-    return max(2, 3 * len(os.sched_getaffinity(0)) // 2)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, the others as they come."""
     items.sort(key=lambda item: item.path.name not in LONGEST)

@@ -1,7 +1,10 @@
 """Which of many token sequences shares the longest beginning with another one."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
+
+_IDS = itemgetter(0)
 
 
 class Beginnings:
@@ -26,9 +29,8 @@ class Beginnings:
 
         With `but_itself` those that equal `ids` do not count.
         """
-        first = after = bisect_left(self._held, (ids,))
-        while but_itself and after < len(self._held) and self._held[after][0] == ids:
-            after += 1
+        first = bisect_left(self._held, ids, key=_IDS)
+        after = bisect_right(self._held, ids, key=_IDS) if but_itself else first
         neighbours = [*self._held[max(0, first - 1) : first], *self._held[after : after + 1]]
         return max(((common(other, ids), number) for other, number in neighbours), default=(0, -1))
 

@@ -74,8 +74,7 @@ def resident_mb() -> float:
 
 
 def test_ten_thousand_jobs_a_third_hostile_leave_nothing_behind(sandbox: Sandbox) -> None:
-    # what one job leaves is the same code's in both; what docker adds, containers and volumes, is of a cell
-    jobs, expected = itertools.tee(a_third_hostile(10_000 if sandbox.backend == "namespaces" else 2_500))
+    jobs, expected = itertools.tee(a_third_hostile(10_000))
     results = sandbox.judge(job for job, _ in jobs)
     wrong: Counter[tuple[Verdict, Verdict]] = Counter()
     early, early_mb = held(sandbox.backend), resident_mb()
