@@ -19,10 +19,10 @@ from .served import Served, make_room
 FILENAME = "<candidate>"
 
 
-def run(task: dict[str, Any], channel: int) -> None:
+def run(task: dict[str, Any], served: Served) -> None:
     """Be the candidate of one task, in a process forked for it, and answer calls."""
     prepare(task["program"])
-    _serve(task, channel)
+    _serve(task, served)
 
 
 def prepare(source: str) -> None:
@@ -79,24 +79,19 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {"raised": kind, "text": text, "line": line}
 
 
-def _serve(task: dict[str, Any], channel: int) -> None:
+def _serve(task: dict[str, Any], served: Served) -> None:
     namespace = _fresh_main("candidate")
     try:
         program = compile_source(task["program"])
         setup = compile_source(task["setup"])
     except SyntaxError as error:
-        send(channel, {"syntax": str(error)})
+        send(served.channel, {"syntax": str(error)})
         return
     make_room()
     try:
         exec(program, namespace)  # noqa: S102  # the room's purpose
         exec(setup, namespace)  # noqa: S102
     except BaseException as error:
-        send(channel, describe(error))
+        send(served.channel, describe(error))
         return
-    answer_calls(namespace, channel)
-
-
-def answer_calls(namespace: dict[str, Any], channel: int) -> None:
-    """Say which functions there are and answer what is asked, until nobody asks any more."""
-    Served(namespace, channel).serve()
+    served.serve(namespace)

@@ -1,29 +1,29 @@
-"""What a forked child does to itself before it runs anything: descriptors and limits."""
+"""What a forked child does to itself before it runs anything: descriptors and limits.
+
+Whatever can be found out before the fork is: a page of memory that the child touches is copied for it.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import resource
 from typing import Any
 
+LOWEST_FREE = 10
+"""Descriptors of the fork server are no lower: those below are for children."""
 HIGHEST_FD = 1 << 16
 
 
-def keep_only(wanted: dict[int, int]) -> None:
-    """Make ``{number: descriptor}`` the only open descriptors of this process."""
-    moved = {number: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(wanted) + 1) for number, fd in wanted.items()}
-    for number, fd in moved.items():
-        os.dup2(fd, number)
-    kept = sorted(moved)
-    for low, high in zip([-1, *kept], [*kept, HIGHEST_FD], strict=True):
-        if low + 1 < high:  # an empty range that begins at 0 would close everything
-            os.closerange(low + 1, high)
+def occupy_low_descriptors() -> None:
+    """So that what the fork server opens from now on stands in no child's way."""
+    while (fd := os.open("/dev/null", os.O_RDWR)) < LOWEST_FREE:
+        pass
+    os.close(fd)
 
 
-def limit(limits: dict[str, Any]) -> None:
-    """Set the resource limits of a task on this process."""
+def limits_of(limits: dict[str, Any]) -> list[tuple[int, int]]:
+    """The resource limits of a task, none over what this process itself has."""
     cpu = math.ceil(limits["kill_cpu_s"]) + 1  # the fork server ends it sooner; this is for its descendants
     wanted = {
         resource.RLIMIT_CPU: cpu,
@@ -34,14 +34,21 @@ def limit(limits: dict[str, Any]) -> None:
     }
     if limits["count_processes"]:
         wanted[resource.RLIMIT_NPROC] = limits["processes"]
-    for what, most in wanted.items():
-        ceiling = resource.getrlimit(what)[1]
-        value = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
-        resource.setrlimit(what, (value, value))
+    ceilings = {what: resource.getrlimit(what)[1] for what in wanted}
+    return [
+        (what, most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what]))
+        for what, most in wanted.items()
+    ]
 
 
-def confine(limits: dict[str, Any], wanted: dict[int, int]) -> None:
-    """All of it, in the one order that works; what else binds it is inherited from the fork server."""
+def confine(limits: list[tuple[int, int]], given: list[int]) -> None:
+    """Leave the descriptors ``given`` alone open, numbered from 0, and set the limits, in the one order that works.
+
+    What else binds it is inherited from the fork server.
+    """
     os.setsid()
-    keep_only(wanted)
-    limit(limits)
+    for number, fd in enumerate(given):
+        os.dup2(fd, number)
+    os.closerange(len(given), HIGHEST_FD)
+    for what, most in limits:
+        resource.setrlimit(what, (most, most))

@@ -19,9 +19,12 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from . import candidate, child, frames, judge, kernel, layers, program, rehearsal, scratch, seccomp
+from .line import Line
+from .served import Served
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")
@@ -33,7 +36,7 @@ LOADED_WHEN_NAMED = "numpy"
 """Loaded when the first source names it, if it is there, for all that are forked after: it takes a child a tenth of a
 second, and every fork of those that do without a little."""
 CHANNEL = 3
-"""The descriptor number of a child's channel."""
+"""The descriptor number of a child's channel, after its standard streams."""
 NOTE = 4
 """The descriptor number on which a judge reports."""
 LINK_WAIT_S = 30.0
@@ -68,6 +71,7 @@ class ForkServer:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
+        self._served, self._line = Served(CHANNEL), Line(CHANNEL)  # as every child that is forked has them
         self._is_init = os.getpid() == 1
         self._oom_order: int | None = None
 
@@ -87,6 +91,7 @@ class ForkServer:
     def _settle(self) -> list[str]:
         """Make the process a fork server, bound like what it will fork; the layers that hold."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # as init it cannot be interrupted then
+        child.occupy_low_descriptors()
         if not self._is_init:
             signal.signal(signal.SIGTERM, _end_with_all)
         self._oom_order = _open_oom_order(self._cell.proc)
@@ -126,9 +131,9 @@ class ForkServer:
             ours.close()
         else:
             streams["note"] = ours.detach()
-        run = candidate.run if serves else program.run
+        body = partial(candidate.run, task, self._served) if serves else partial(program.run, task, CHANNEL)
         with theirs:
-            return self._fork(task, streams, {CHANNEL: theirs.fileno()}, lambda: run(task, CHANNEL))
+            return self._fork(task, streams, [theirs.fileno()], body)
 
     def _hand_over(self, channel: socket.socket, task_id: int) -> None:
         socket.send_fds(self._cell.link, [_TASK_ID.pack(task_id)], [channel.fileno()])
@@ -139,12 +144,12 @@ class ForkServer:
         channel = self._take_channel(task["id"]) if task["linked"] else os.open("/dev/null", os.O_RDWR)
 
         def body() -> None:
-            note = judge.run(task, CHANNEL)
+            note = judge.run(task, self._line)
             frames.write_frame(NOTE, json.dumps(note).encode("ascii"))
 
         with theirs:
             try:
-                return self._fork(task, {"note": ours.detach()}, {CHANNEL: channel, NOTE: theirs.fileno()}, body)
+                return self._fork(task, {"note": ours.detach()}, [channel, theirs.fileno()], body)
             finally:
                 os.close(channel)
 
@@ -165,32 +170,34 @@ class ForkServer:
         self,
         task: dict[str, Any],
         notes: dict[str, int],
-        given: dict[int, int],
+        given: list[int],
         body: Callable[[], None],
     ) -> tuple[dict[str, Any], bool]:
         """Fork, watch, end all, and tell: the report, and whether the supervisor hung up meanwhile."""
         limits = task["limits"] | {"count_processes": self._cell.count_processes}
+        confined = child.limits_of(limits)
         stdin = _spool(task.get("stdin", ""))
         out, out_end = os.pipe()
         err, err_end = os.pipe()
+        read = {"stdout": out, "stderr": err} | notes
+        streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
+        watch = Watch(streams, limits, self._cell.control_in, task["id"], self._cell.proc)  # a fork makes it dearer
         oom_before = self._oom_kills()
-        started = time.monotonic()
         self._volunteer(_FIRST_TO_GO)
+        started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            self._be_child(limits, {0: stdin, 1: out_end, 2: err_end} | given, body)
+            self._be_child(confined, [stdin, out_end, err_end, *given], body)
         self._volunteer(_IN_TURN)
         for fd in (stdin, out_end, err_end):
             os.close(fd)
-        read = {"stdout": out, "stderr": err} | notes
-        streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
-        report, hung_up = self._see_to_end(Child(pid, started, streams), limits, task["id"])
+        report, hung_up = self._see_to_end(Child(pid, started, streams), watch, task["id"])
         return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe(self._cell.scratch)}, hung_up
 
-    def _be_child(self, limits: dict[str, Any], wanted: dict[int, int], body: Callable[[], None]) -> None:
+    def _be_child(self, limits: list[tuple[int, int]], given: list[int], body: Callable[[], None]) -> None:
         """The child's whole life; whatever escapes it ends with exit status 70."""
         try:
-            child.confine(limits, wanted)
+            child.confine(limits, given)
             if not self._is_init:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -212,9 +219,8 @@ class ForkServer:
         if self._oom_order is not None:
             os.write(self._oom_order, order)
 
-    def _see_to_end(self, forked: Child, limits: dict[str, Any], task_id: int) -> tuple[dict[str, Any], bool]:
-        watch = Watch(forked, limits, self._cell.control_in, task_id, self._cell.proc)
-        reason = watch.until_end()
+    def _see_to_end(self, forked: Child, watch: Watch, task_id: int) -> tuple[dict[str, Any], bool]:
+        reason = watch.until_end(forked.pid, forked.started)
         ending = end_all(forked)
         wall = time.monotonic() - forked.started
         for stream in forked.streams.values():

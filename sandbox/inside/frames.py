@@ -48,9 +48,13 @@ def read_frame(fd: int, limit: int) -> bytes | None:
 class FrameReader:
     """Payloads from a blocking descriptor, each with one system call where it is small."""
 
-    def __init__(self, fd: int, limit: int) -> None:
+    def __init__(self, fd: int, limit: int = ANSWER_LIMIT) -> None:
         self._fd = fd
         self._buffer = FrameBuffer(limit)
+
+    def limit(self, limit: int) -> None:
+        """Take no larger ones from now on."""
+        self._buffer.limit = limit
 
     def read(self) -> bytes | None:
         """The next payload, or None at the end of the stream; raises FrameError when it is over the limit."""
@@ -66,7 +70,7 @@ class FrameBuffer:
     """Collects bytes as they come from a non-blocking stream and cuts them into payloads."""
 
     def __init__(self, limit: int = CONTROL_LIMIT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._bytes = bytearray()
 
     def feed(self, chunk: bytes) -> None:
@@ -85,8 +89,8 @@ class FrameBuffer:
         if len(self._bytes) < HEADER.size:
             return None
         (size,) = HEADER.unpack_from(self._bytes)
-        if size > self._limit:
-            raise FrameError(f"a frame of {size} bytes is over the limit of {self._limit}")
+        if size > self.limit:
+            raise FrameError(f"a frame of {size} bytes is over the limit of {self.limit}")
         end = HEADER.size + size
         if len(self._bytes) < end:
             return None

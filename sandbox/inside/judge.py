@@ -14,7 +14,7 @@ import sys
 import types
 from typing import Any
 
-from . import frames, values
+from . import values
 from .candidate import make_repeatable
 from .line import CandidateGone, Line
 from .offered import TEST_MODULE
@@ -70,11 +70,11 @@ class TestGlobals(dict[str, Any]):
         return module
 
 
-def run(task: dict[str, Any], channel: int) -> Outcome:
-    """Judge one candidate; what is returned is the judge's note to the supervisor."""
-    line = Line(channel, task.get("limits", {}).get("answer_bytes", frames.ANSWER_LIMIT))
+def run(task: dict[str, Any], line: Line) -> Outcome:
+    """Judge one candidate over a line to it; what is returned is the judge's note to the supervisor."""
     test = task["test"]
     if "limits" in task:  # in a process of its own
+        line.answers.limit(task["limits"]["answer_bytes"])
         make_room()
     try:
         outcome = _RUNNERS[test["kind"]](test, line)

@@ -39,10 +39,10 @@ class CandidateGone(BaseException):
 class Line(Exchange):
     """The channel to the candidate."""
 
-    def __init__(self, channel: int, answer_limit: int = frames.ANSWER_LIMIT) -> None:
+    def __init__(self, channel: int) -> None:
         super().__init__(1, Own(keep_exceptions=True), self._operators)
         self._channel = channel
-        self._reader = frames.FrameReader(channel, answer_limit)
+        self.answers = frames.FrameReader(channel)
         self._usual = [getattr(sys, name) for name in _STREAMS], [getattr(builtins, name) for name in _PATCHABLE]
         self._nested = 0
         self._raised_there: list[BaseException] = []
@@ -185,7 +185,7 @@ class Line(Exchange):
         """The next message; raises CandidateGone at the end of the channel or where there is no sense in it."""
         began = time.monotonic()
         try:
-            payload = self._reader.read()
+            payload = self.answers.read()
             if payload is not None:
                 message = parse(payload)
                 if isinstance(message, dict) and self._is_known(message):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import socket
 
-from . import candidate, frames, judge, values
+from . import frames, judge, values
+from .line import Line
+from .served import Served
 
 _VALUE = [1, 2.5, "text", True, None, (1, "a"), {"key": [3]}]
 _TIMES = 16
@@ -22,6 +24,6 @@ def rehearse() -> None:
     with judges, candidates:
         for message in ({"ready": {"answer": 1}}, *[{"value": values.to_wire(_VALUE)}] * _TIMES):
             frames.write_frame(candidates.fileno(), values.dumps(message))
-        judge.run({"test": {"kind": "asserts", "source": _TEST}}, judges.fileno())
+        judge.run({"test": {"kind": "asserts", "source": _TEST}}, Line(judges.fileno()))
         judges.shutdown(socket.SHUT_WR)
-        candidate.answer_calls({"answer": lambda value: value}, candidates.fileno())
+        Served(candidates.fileno()).serve({"answer": lambda value: value})

@@ -12,8 +12,6 @@ PROGRAM_FILE = "main.py"
 
 def wipe(folders: tuple[str, ...]) -> bool:
     """Remove all that a run left; False where something resists, and the cell has to go."""
-    with contextlib.suppress(OSError):  # not there, or something else of that name
-        os.unlink(PROGRAM_FILE)
     return min(map(_wipe, folders))  # of all, whatever becomes of the first
 
 
@@ -21,10 +19,14 @@ def _wipe(folder: str) -> bool:
     with contextlib.suppress(OSError):  # not ours to change: then nobody could have changed it either
         os.chmod(folder, 0o1777)  # noqa: S103  # a scratch folder like any other
     try:
-        if not os.listdir(folder):  # the common case
-            return True
-        _remove_all(folder)
-        return not os.listdir(folder)
+        left = os.listdir(folder)
+        if left == [PROGRAM_FILE]:  # a whole program's own file
+            with contextlib.suppress(OSError):  # something else of that name
+                os.unlink(os.path.join(folder, PROGRAM_FILE))
+                return True
+        if left:
+            _remove_all(folder)
+        return not left or not os.listdir(folder)
     except (OSError, RecursionError):  # such as folders a thousand deep
         return False
 

@@ -30,14 +30,16 @@ class Gone(BaseException):
 class Served(Exchange):
     """What the judge may name: globals of the program, and objects that it holds a handle on."""
 
-    def __init__(self, namespace: dict[str, Any], channel: int) -> None:
+    def __init__(self, channel: int) -> None:
         super().__init__(0, Own(), operators.sent)
-        self._namespace, self._channel = namespace, channel
+        self.channel = channel
+        self._namespace: dict[str, Any] = {}
         self._requests = frames.FrameReader(channel, _ANY_LENGTH)
         self._printed: dict[str, Any] | None = None
 
-    def serve(self) -> None:
-        """Say which functions there are, and answer until the judge hangs up."""
+    def serve(self, namespace: dict[str, Any]) -> None:
+        """Say which functions of the program there are, and answer until the judge hangs up."""
+        self._namespace = namespace
         functions = {name: self.own.number(thing) for name, thing in self._globals() if type(thing) is FunctionType}
         self.send(dumps({"ready": functions}))
         with contextlib.suppress(Gone):
@@ -51,7 +53,7 @@ class Served(Exchange):
         """Write one message, and first what was printed."""
         with contextlib.suppress(Exception):
             sys.stdout.flush()
-        frames.write_frame(self._channel, message)
+        frames.write_frame(self.channel, message)
 
     def receive(self) -> dict[str, Any]:
         """The next message; raises Gone at their end."""

@@ -12,10 +12,8 @@ import sys
 import time
 from typing import Any
 
-from . import forkserver, frames, isolate, landlock
+from . import child, forkserver, frames, isolate, landlock
 
-_OUT_OF_THE_WAY = 10
-"""Descriptors that the fork server keeps are this high: those below are given to children."""
 LINK_WAIT_S = 60.0
 
 
@@ -46,7 +44,7 @@ def _forget_who_started_us() -> None:
 
 
 def _keep(fd: int) -> int:
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, child.LOWEST_FREE)
 
 
 def _serve(config: dict[str, Any], control_in: int, control_out: int) -> None:

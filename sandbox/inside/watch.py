@@ -57,23 +57,27 @@ class Child(NamedTuple):
 class Watch:
     """Waits until the child ends, exceeds a limit, or the supervisor says enough."""
 
-    def __init__(self, child: Child, limits: dict[str, Any], control: int, task_id: int, proc: int | None) -> None:
-        self._child, self._limits, self._control, self._task_id, self._proc = child, limits, control, task_id, proc
-        self._pidfd = os.pidfd_open(child.pid)
+    def __init__(
+        self, streams: dict[str, Capture], limits: dict[str, Any], control: int, task_id: int, proc: int | None
+    ) -> None:
+        self._streams = [*streams.values()]
+        self._limits, self._control, self._task_id, self._proc = limits, control, task_id, proc
+        self._pid, self._started, self._pidfd = 0, 0.0, -1
         self._poll = select.poll()
-        self._poll.register(self._pidfd, select.POLLIN)
         self._poll.register(control, select.POLLIN)
-        for stream in child.streams.values():
+        for stream in self._streams:
             os.set_blocking(stream.fd, False)
             self._poll.register(stream.fd, select.POLLIN)
         self._used_cpu, self._spenders = 0.0, 1
         self.hung_up = False
         """The supervisor is gone."""
 
-    def until_end(self) -> str:
-        """Why the watch ended: ``exit``, ``stopped``, ``cpu``, ``idle``, ``wall`` or ``output``."""
+    def until_end(self, pid: int, started: float) -> str:
+        """Why the watch of this process ended: ``exit``, ``stopped``, ``cpu``, ``idle``, ``wall`` or ``output``."""
+        self._pid, self._started, self._pidfd = pid, started, os.pidfd_open(pid)
+        self._poll.register(self._pidfd, select.POLLIN)
         try:
-            look = self._child.started + _SHORTEST_LOOK
+            look = started + _SHORTEST_LOOK
             while True:
                 reason = self._look(max(0.0, look - time.monotonic()))
                 if reason is None and time.monotonic() >= look:
@@ -86,11 +90,11 @@ class Watch:
 
     def _look(self, seconds: float) -> str | None:
         ready = {fd for fd, _ in self._poll.poll(seconds * 1000)}
-        for stream in self._child.streams.values():
+        for stream in self._streams:
             if stream.fd in ready:
                 self._pull(stream)
-        if any(stream.over for stream in self._child.streams.values()):
-            return "output"
+                if stream.over:
+                    return "output"
         if self._pidfd in ready:
             return "exit"  # before a word to stop, which may be the judge's answer to this very end
         return "stopped" if self._control in ready and self._told_to_stop() else None
@@ -116,7 +120,7 @@ class Watch:
         self._spenders = max(1, len(processes))
         if self._used_cpu >= self._limits["kill_cpu_s"]:
             return "cpu"
-        wall = time.monotonic() - self._child.started
+        wall = time.monotonic() - self._started
         if wall >= self._limits["wall_s"]:
             return "wall"
         if wall >= self._limits["idle_s"] and wall - self._wanted_cpu() >= self._limits["idle_s"]:
@@ -126,7 +130,7 @@ class Watch:
     def _processes(self) -> list[int]:
         """The child and, where a /proc shows them, all that came of it."""
         if self._proc is None or os.getpid() != 1:
-            return [self._child.pid]
+            return [self._pid]
         return [int(name) for name in _names_in(self._proc) if name.isdecimal() and name != "1"]
 
     def _wanted_cpu(self) -> float:

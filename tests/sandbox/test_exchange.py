@@ -20,7 +20,7 @@ from tests.sandbox.test_values import VALUES
 def asking(**program: Callable[..., Any]) -> Iterator[Line]:
     """The judge's line to a program of these functions."""
     ours, theirs = socket.socketpair()
-    answering = threading.Thread(target=Served(dict(program), theirs.fileno()).serve)
+    answering = threading.Thread(target=Served(theirs.fileno()).serve, args=(dict(program),))
     with ours, theirs:
         answering.start()
         yield Line(ours.fileno())
@@ -88,3 +88,53 @@ def test_an_exception_of_the_test_comes_back_through_the_program_as_itself() -> 
             line.named("call")(fail)
         assert caught.value is error
         assert line.raised is None
+
+
+KEPT: list[Any] = [1]
+
+
+def keep(items: list[Any]) -> int:
+    KEPT.append(items)
+    return 3
+
+
+@pytest.mark.parametrize(("was", "becomes"), [(1, True), (0.0, -0.0), (1, 1.0), (7, 2**70), ("a", None), (2**70, 2)])
+def test_an_equal_value_of_another_type_or_sign_is_a_change(was: Any, becomes: Any) -> None:
+    def change(items: list[Any]) -> None:
+        items[0] = becomes
+
+    items = [was]
+    with asking(change=change) as line:
+        line.named("change")(items)
+    assert repr(items) == repr([becomes])
+
+
+def test_a_list_that_comes_twice_is_one_and_two_equal_lists_are_two() -> None:
+    def same(one: list[int], other: list[int]) -> bool:
+        return one is other
+
+    items = [1, 2]
+    with asking(same=same) as line:
+        assert line.named("same")(items, items) is True
+        assert line.named("same")(items, items[:]) is False
+
+
+def test_plain_lists_that_the_program_keeps_or_gives_out_stay_one_with_its_own() -> None:
+    items = [1, 2]
+    with asking(keep=keep, last=lambda: KEPT[-1][0], give=lambda: KEPT, length=lambda: len(KEPT)) as line:
+        line.named("keep")(items)
+        items[0] = 9
+        assert line.named("last")() == 9
+    KEPT[:] = [1]
+    with asking(give=lambda: KEPT, length=lambda: len(KEPT)) as line:
+        line.named("give")().append(2)
+        assert line.named("length")() == 2
+    KEPT[:] = [1]
+
+
+def test_a_list_that_the_program_returns_and_forgets_is_the_tests_alone() -> None:
+    with asking(make=lambda: [1, 2]) as line:
+        made = line.named("make")()
+        assert made == [1, 2]
+        assert line.named("make")() is not made
+        assert len(line.kept) == 0

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.inside import frames, judge, values
+from sandbox.inside.line import Line
 from sandbox.inside.protocol import mirrors, reading
 
 UNGUESSABLE = "what nobody can guess"
@@ -24,7 +25,7 @@ def judged(sent: bytes) -> dict[str, Any]:
     with ours, theirs:
         theirs.sendall(sent)
         theirs.shutdown(socket.SHUT_WR)
-        return judge.run(TASK, ours.fileno())
+        return judge.run(TASK, Line(ours.fileno()))
 
 
 def framed(*payloads: bytes) -> bytes:

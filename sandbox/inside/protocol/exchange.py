@@ -12,6 +12,7 @@ import enum
 import sys
 from _thread import RLock
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from . import operators
@@ -20,14 +21,16 @@ from .mirrors import Mirrors
 from .own import Own
 from .reading import Reader, read_safely
 from .reading import no_value as read_no_value
-from .telling import Teller
-from .wire import Wire, WireError, deeply, dumps, in_room, parse
+from .telling import Teller, is_plain, plain_boxes, plain_contents
+from .wire import Wire, WireError, alike, deeply, dumps, in_room
 
 Operators = Callable[[Callable[..., Any]], Callable[[str], Callable[..., Any]]]
 """Given what sends an operation, what makes the operator of a name for the classes of stand-ins."""
 _CALLS = 100
 """More than the calls of ours that a request and the answering of another within it take: between a request and its
 answer the interpreter may not run out of recursion, or the answer would be taken for that of another request."""
+_WHILE_ASKED = 4
+"""References to a box, or to an outcome, that nothing else holds on to, while it is asked how many there are."""
 
 
 class Exchange:
@@ -61,18 +64,24 @@ class Exchange:
     def request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         """Send one request and wait for its answer, doing meanwhile what the other side asks."""
         with self._one_at_a_time:
-            return in_room(lambda: self._request(message, arguments, keywords), _CALLS)
+            return in_room(partial(self._request, message, arguments, keywords), _CALLS)
 
     def _request(self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
         if len(self.kept):
             message |= {"changed": self.kept.changes(), "forget": self.kept.forget_unused()}
-        payload, boxes = self._compose(lambda: self._tell_request(message, arguments, keywords))
+        boxes = None if keywords or len(self.kept) else plain_boxes(arguments)
+        if boxes is not None:
+            payload = dumps(message | {"arguments": arguments})
+        else:
+            payload, boxes = self._compose(lambda: self._tell_request(message, arguments, keywords))
         self.send(payload)
         self.kept.settle()
         answer = self.receive()
         while "do" in answer:
             self.send(self.answer(answer))
             answer = self.receive()
+        if len(answer) == 1 and is_plain(answer.get("value", answer)):
+            return answer["value"]
         return self._outcome(answer, boxes, message["do"])
 
     def _compose(self, tell: Callable[[], tuple[Wire, list[Any]]]) -> tuple[bytes, list[Any]]:
@@ -117,9 +126,10 @@ class Exchange:
                 self.kept.add(kept, boxes[number])
             self.kept.settle()
 
-        read_safely(lambda: self._keep_up(answer))
+        self._keep_up(answer)
         outcome = read_safely(lambda: deeply(read))
-        read_safely(lambda: deeply(read_boxes))
+        if len(answer) > 1:
+            read_safely(lambda: deeply(read_boxes))
         if "value" in answer:
             return outcome
         if not isinstance(outcome, BaseException):
@@ -137,25 +147,18 @@ class Exchange:
         """Told of an exception of this side that comes back to it."""
 
     def _keep_up(self, message: dict[str, Any]) -> None:
+        """With what the other side has changed, and no longer has."""
         if "changed" in message:
-            self.kept.apply(message["changed"])
+            read_safely(lambda: self.kept.apply(message["changed"]))
         if "forget" in message:
-            self.kept.forget(message["forget"])
+            read_safely(lambda: self.kept.forget(message["forget"]))
 
     def answer(self, request: dict[str, Any]) -> bytes:
         """Do what is asked, and tell its outcome."""
-        reader = Reader(self._read_other)
-
-        def read() -> tuple[list[Any], dict[str, Any]]:
-            reader.boxes.clear()
-            arguments = reader.items(request.get("arguments", []))
-            return arguments, dict(reader.pairs(request.get("keywords", [])))
-
-        read_safely(lambda: self._keep_up(request))
+        self._keep_up(request)
         self.kept.settle()
-        arguments, keywords = read_safely(lambda: deeply(read))
-        before = self._contents(reader.boxes)
-        work = _Work(arguments, keywords, reader.boxes, before)
+        arguments, keywords, boxes = self._read_arguments(request)
+        work = _Work(arguments, keywords, boxes, self._contents(boxes))
         try:
             work.outcome = [self.perform(request, arguments, keywords)]
         except BaseException as error:
@@ -163,6 +166,8 @@ class Exchange:
         work.more = self.more_to_tell()
         if len(self.kept):
             work.changed = self.kept.changes()
+        elif not work.more and work.came_to_a_plain_value():
+            return dumps({"value": work.outcome[0]})
         try:
             payload, _ = self._compose(lambda: self._tell_answer(work))
         except BaseException as error:  # a value that acts when it is told, or has no form
@@ -170,6 +175,20 @@ class Exchange:
             payload, _ = self._compose(lambda: self._tell_answer(work))
         self.kept.settle()
         return payload
+
+    def _read_arguments(self, request: dict[str, Any]) -> tuple[list[Any], dict[str, Any], list[Any]]:
+        """Arguments, keywords, and the boxes among them."""
+        trees = request.get("arguments", [])
+        boxes = None if "keywords" in request or type(trees) is not list else plain_boxes(trees)
+        if boxes is not None:
+            return trees, {}, boxes
+        reader = Reader(self._read_other)
+
+        def read() -> tuple[list[Any], dict[str, Any]]:
+            reader.boxes.clear()
+            return reader.items(trees), dict(reader.pairs(request.get("keywords", [])))
+
+        return *read_safely(partial(deeply, read)), reader.boxes
 
     def more_to_tell(self) -> dict[str, Any]:
         """What else an answer is to say."""
@@ -183,12 +202,12 @@ class Exchange:
         """What is to be operated on: one of ours by its number, or a value of a class of ours."""
         return self.own[on] if type(on) is int else read_safely(lambda: Reader(self._read_other).read(on))
 
-    def _contents(self, boxes: list[Any]) -> bytes:
+    def _contents(self, boxes: list[Any]) -> list[Wire]:
         """What is in the boxes, to be compared with what is in them later."""
-        if not boxes:
-            return b""
-        trees = deeply(lambda: self._contents_by(Teller(self.tell_other, boxes, self.kept.numbers, briefly=True)))
-        return dumps(trees)
+        plain = plain_contents(boxes)
+        if plain is not None:
+            return plain
+        return deeply(lambda: self._contents_by(Teller(self.tell_other, boxes, self.kept.numbers, briefly=True)))
 
     def _contents_by(self, teller: Teller) -> list[Wire]:
         return [teller.content(number, box) for number, box in enumerate(teller.boxes[:])]
@@ -216,8 +235,11 @@ class Exchange:
 
     def _tell_boxes(self, teller: Teller, work: _Work) -> list[Wire]:
         """What is in those of the boxes that came whose content has changed; all are looked at for what uses them."""
+        plain = plain_contents(work.boxes)
+        if plain is not None and alike(work.before, plain):
+            return []
         seen = Teller(self.tell_other, work.boxes, self.kept.numbers, briefly=True)
-        changed = self._changed(work.before, self._contents_by(seen))
+        changed = [n for n, now in enumerate(self._contents_by(seen)) if not alike(work.before[n], now)]
         for number in range(len(work.boxes)):
             teller.uses[number] += 0 if changed else seen.uses[number]
             if teller.within[number] < 0:
@@ -228,12 +250,6 @@ class Exchange:
             for number in set(range(len(work.boxes))) - set(changed):
                 teller.content(number, teller.boxes[number])
         return after
-
-    def _changed(self, before: bytes, contents: list[Wire]) -> list[int]:
-        """Numbers of the boxes in which something else is than before; compared as bytes, for 1 equals 1.0."""
-        if dumps(contents) == before:
-            return []
-        return [n for n, (old, new) in enumerate(zip(parse(before), contents, strict=True)) if dumps(old) != dumps(new)]
 
     def _tell_raised(self, teller: Teller, error: BaseException) -> Wire:
         told = teller.tell(error)
@@ -294,13 +310,27 @@ class _Work:
 
     __slots__ = ("arguments", "before", "boxes", "changed", "keywords", "more", "outcome", "raised")
 
-    def __init__(self, arguments: list[Any], keywords: dict[str, Any], boxes: list[Any], before: bytes) -> None:
+    def __init__(self, arguments: list[Any], keywords: dict[str, Any], boxes: list[Any], before: list[Wire]) -> None:
         self.arguments, self.keywords, self.boxes, self.before = arguments, keywords, boxes, before
         self.outcome: list[Any] = []
         """The value, or what was raised, in a list: one reference that can be counted."""
         self.raised = False
         self.changed: list[Any] = []
         self.more: dict[str, Any] = {}
+
+    def came_to_a_plain_value(self) -> bool:
+        """Whether all there is to tell is a plain value: no box has changed, and nothing holds on to one."""
+        (outcome,) = self.outcome
+        if self.raised or not is_plain(outcome):
+            return False
+        contents = plain_contents(self.boxes)
+        return contents is not None and alike(self.before, contents) and not self._holds_on_to(outcome)
+
+    def _holds_on_to(self, outcome: Any) -> bool:
+        """Whether anything but this work, and the caller's name for the outcome, refers to one of the boxes."""
+        if any(sys.getrefcount(box) > _WHILE_ASKED for box in self.boxes):
+            return True
+        return type(outcome) is list and sys.getrefcount(outcome) > _WHILE_ASKED
 
     def fail(self, error: BaseException) -> None:
         """It ended in an exception, which is told without the frames that it holds."""

@@ -52,6 +52,8 @@ class Kept:
 
     def settle(self) -> None:
         """Remember what is in those that are new: the other side knows it."""
+        if len(self._boxes) == len(self._states):
+            return
         for number in self._boxes.keys() - self._states.keys():
             self._states[number] = dumps(self._content(number, briefly=True)[0])
 

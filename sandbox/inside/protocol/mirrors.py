@@ -46,6 +46,8 @@ class Mirrors:
         self._numbers: dict[int, int] = {}
         self.module_names: dict[int, str] = {}
         """What the other side calls those of its objects that it says are modules."""
+        self.function_class: Any = self._class(Reader(), 0)
+        """The class of stand-ins for functions."""
 
     def number_of(self, thing: Any) -> int | None:
         """The number of what a stand-in stands for; None for anything else."""
@@ -67,11 +69,6 @@ class Mirrors:
         """A stand-in for a function of the other side."""
         known = self._things.get(number)
         return self._keep(number, object.__new__(self.function_class)) if known is None else known
-
-    @property
-    def function_class(self) -> Any:
-        """The class of stand-ins for functions."""
-        return self._class(Reader(), 0)
 
     def _known(self, number: Any, kind: Any) -> Any:
         """What has that number, of that class; None where nothing has it yet."""

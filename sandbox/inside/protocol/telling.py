@@ -104,7 +104,9 @@ class Teller:
 
     def content(self, number: int, box: Any) -> Wire:
         """What is in a box of that number now, by its nearest kind of box, whatever was told of it before."""
-        kind = next(kind for kind in type(box).__mro__ if kind in _BOXES or _add_box_kind(kind))
+        kind = type(box)
+        if kind not in _BOXES:
+            kind = next(kind for kind in kind.__mro__ if kind in _BOXES or _add_box_kind(kind))
         return _BOXES[kind](self, box, number, 1)
 
     def items(self, values: Iterable[Any], inside: int, depth: int) -> list[Wire]:
@@ -115,10 +117,7 @@ class Teller:
     def list_items(self, values: list[Any], inside: int, depth: int) -> list[Wire]:
         """As `items`, quickly where there are many of one plain kind."""
         plain = list(list.__iter__(values))  # whatever a subclass makes of iteration
-        kinds = set(map(type, plain))
-        if kinds <= _ATOMS or (kinds == _INTS and max(plain) < PLAIN_INT and min(plain) > -PLAIN_INT):
-            return plain
-        return self.items(plain, inside, depth)
+        return plain if _are_plain(plain) else self.items(plain, inside, depth)
 
     def pairs(self, items: Iterable[tuple[Any, Any]], inside: int, depth: int) -> list[Wire]:
         """Keys and values, in order."""
@@ -131,6 +130,33 @@ class Teller:
         if base is None or type(value) is base:  # the latter is nested too deep
             return no_value(value, self, inside)
         return self.tell(_PLAINLY[base](value) if base in _PLAINLY else base(value), inside, 1)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is its own tree: an atom, a small integer, a list of one kind of these."""
+    kind = type(value)
+    if kind is int:
+        return bool(-PLAIN_INT < value < PLAIN_INT)
+    return kind in _ATOMS or (kind is list and _are_plain(value))
+
+
+def plain_boxes(values: Iterable[Any]) -> list[Any] | None:
+    """The lists among them, where all are their own trees and no two are one; None where a `Teller` is needed."""
+    if not all(map(is_plain, values)):
+        return None
+    boxes = [value for value in values if type(value) is list]
+    return boxes if len(set(map(id, boxes))) == len(boxes) else None
+
+
+def plain_contents(boxes: list[Any]) -> list[Wire] | None:
+    """What `Teller.content` tells of each, where all are lists that are their own trees."""
+    contents = [box[:] for box in boxes if type(box) is list and _are_plain(box)]
+    return contents if len(contents) == len(boxes) else None
+
+
+def _are_plain(values: list[Any]) -> bool:
+    kinds = set(map(type, values))
+    return kinds <= _ATOMS or (kinds == _INTS and max(values) < PLAIN_INT and min(values) > -PLAIN_INT)
 
 
 _Write = Callable[[Teller, Any, int, int], Wire]

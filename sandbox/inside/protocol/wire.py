@@ -6,6 +6,8 @@ import builtins
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
+from operator import is_
 from typing import Any, TypeVar
 
 MAX_DEPTH = 5000
@@ -57,13 +59,28 @@ def in_room(work: Callable[[], Result], calls: int) -> Result:
 
 def dumps(tree: Wire) -> bytes:
     """A tree as JSON bytes."""
-    return deeply(lambda: _ENCODER.encode(tree), _JSON_LEVELS).encode("ascii")
+    return deeply(partial(_ENCODER.encode, tree), _JSON_LEVELS).encode("ascii")
+
+
+def alike(one: Wire, other: Wire) -> bool:
+    """Whether two trees say the same, types and signs included."""
+    kind = type(one)
+    if one is other or kind is not type(other):
+        return one is other
+    if kind is float:
+        return bool(one.hex() == other.hex())
+    if kind is list:
+        same = len(one) == len(other)
+        return same and (all(map(is_, one, other)) or all(map(alike, one, other)))
+    if kind is dict:
+        return one.keys() == other.keys() and all(alike(one[tag], other[tag]) for tag in one)
+    return bool(one == other)
 
 
 def parse(payload: bytes) -> Any:
     """JSON bytes to a tree, with nothing of the tags read yet; raises WireError."""
     try:
         text = payload.decode("ascii")
-        return deeply(lambda: _DECODER.decode(text), _JSON_LEVELS)
+        return deeply(partial(_DECODER.decode, text), _JSON_LEVELS)
     except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {type(error).__name__}") from error
