@@ -1,18 +1,6 @@
 """Runs untrusted Python and says what happened. See ``docs/sandbox.md``."""
 
-from .job import (
-    Asserts,
-    Calls,
-    Check,
-    Job,
-    Limits,
-    Program,
-    Result,
-    SandboxUnavailable,
-    Stdio,
-    Test,
-    Verdict,
-)
+from .job import Asserts, Calls, Check, Job, Limits, Program, Result, SandboxUnavailable, Stdio, Test, Verdict
 from .pool import Sandbox, open_sandbox
 
 __all__ = [

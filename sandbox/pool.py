@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Literal, Self
 
-from .cell import CellLost, Pair
+from .backends.cell import CellLost, Pair
+from .backends.packages import Asked
 from .job import Job, Result, SandboxUnavailable, Verdict
-from .packages import Asked
 from .turnstile import Turnstile
 from .worker import Worker
 
@@ -29,7 +29,7 @@ thousands cost no memory."""
 def opener(backend: Backend, packages: Asked) -> Callable[[int], Pair]:
     """What opens a backend's pairs of cells, given the number of the core that they are to share."""
     module = {"namespaces": "namespaces", "docker": "docker_engine", "process": "process"}[backend]
-    opened: Callable[[int], Pair] = importlib.import_module(f".{module}", __package__).opener(packages)
+    opened: Callable[[int], Pair] = importlib.import_module(f".backends.{module}", __package__).opener(packages)
     return opened
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .cell import CellLost
+from .backends.cell import CellLost
 from .job import Asserts, Job, Verdict
 from .pool import BACKENDS, Backend, Sandbox, opener
 

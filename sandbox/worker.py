@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from .cell import Cell, CellLost, Pair, wait_for
+from .backends.cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
 from .inside.values import Untellable, parse, to_wire
 from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict

@@ -64,7 +64,7 @@ def judge(
     """Judge samples in the sandbox and print their verdicts and pass@k."""
     from engine.suites.loading import load_suite
     from sandbox import open_sandbox
-    from sandbox.packages import parse_asked
+    from sandbox.backends.packages import parse_asked
 
     if (samples is not None) == references:
         raise UsageFault("give either a file of samples or --references, which judges the suite's own solutions")

@@ -58,10 +58,10 @@ def build(
 ) -> None:
     """Build the image of the docker backend on every engine that DOCKER_HOST or DOCKER_CONTEXT names."""
     from sandbox import SandboxUnavailable
-    from sandbox.cell import CellLost
-    from sandbox.docker_engine import LABEL, connect, hosts
-    from sandbox.image import IMAGE, build, build_from_host
-    from sandbox.packages import parse_asked
+    from sandbox.backends.cell import CellLost
+    from sandbox.backends.docker_engine import LABEL, connect, hosts
+    from sandbox.backends.image import IMAGE, build, build_from_host
+    from sandbox.backends.packages import parse_asked
 
     built = {}
     try:
@@ -122,7 +122,7 @@ def _read(path: Path) -> str:
 
 def _run(program: str, stdin: str, backend: BackendName, packages: str, limits: Limits) -> Result:
     from sandbox import Job, Program, open_sandbox
-    from sandbox.packages import parse_asked
+    from sandbox.backends.packages import parse_asked
 
     with open_sandbox(backend, 1, parse_asked(packages)) as sandbox:
         (result,) = sandbox.judge([Job(program, Program(stdin=stdin), limits)])

@@ -22,9 +22,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from . import candidate, child, frames, judge, kernel, layers, program, rehearsal, scratch, seccomp
-from .line import Line
-from .served import Served
+from . import child, frames, rehearsal, scratch
+from .judging import judge
+from .judging.line import Line
+from .running import candidate, program
+from .running.served import Served
+from .walls import kernel, layers, seccomp
 from .watch import Capture, Child, Watch, end_all
 
 PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 
-from . import frames, judge, values
-from .line import Line
-from .served import Served
+from . import frames, values
+from .judging import judge
+from .judging.line import Line
+from .running.served import Served
 
 _VALUE = [1, 2.5, "text", True, None, (1, "a"), {"key": [3]}]
 _TIMES = 16

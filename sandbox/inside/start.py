@@ -12,7 +12,8 @@ import sys
 import time
 from typing import Any
 
-from . import child, forkserver, frames, isolate, landlock
+from . import child, forkserver, frames
+from .walls import isolate, landlock
 
 LINK_WAIT_S = 60.0
 

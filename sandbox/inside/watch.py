@@ -10,7 +10,8 @@ import signal
 import time
 from typing import Any, NamedTuple
 
-from . import frames, kernel
+from . import frames
+from .walls import kernel
 
 _CHUNK = 1 << 16
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 1.0

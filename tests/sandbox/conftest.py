@@ -9,9 +9,9 @@ import pytest
 from hypothesis import settings
 
 from sandbox import Job, Limits, Result, Sandbox, SandboxUnavailable, open_sandbox
-from sandbox.cell import CellLost
-from sandbox.docker_engine import check_image, connect
-from sandbox.image import build_from_host
+from sandbox.backends.cell import CellLost
+from sandbox.backends.docker_engine import check_image, connect
+from sandbox.backends.image import build_from_host
 
 settings.register_profile("busy machine", deadline=None)  # how long an example takes is no property of ours
 settings.load_profile("busy machine")

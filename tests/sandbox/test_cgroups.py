@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import cgroups
+from sandbox.backends import cgroups
 
 FIRST = "9:name=systemd:/\n8:pids:/jobs\n4:memory:/jobs/a\n0::/\n"
 SECOND = "0::/user.slice/run.scope\n"

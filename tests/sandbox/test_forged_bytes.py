@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.inside import frames, judge, values
-from sandbox.inside.line import Line
+from sandbox.inside import frames, values
+from sandbox.inside.judging import judge
+from sandbox.inside.judging.line import Line
 from sandbox.inside.protocol import mirrors, reading
 
 UNGUESSABLE = "what nobody can guess"

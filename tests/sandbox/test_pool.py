@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import Asserts, Job, Limits, Result, Sandbox, SandboxUnavailable, Verdict, open_sandbox
-from sandbox.docker_engine import LABEL, connect
+from sandbox.backends.docker_engine import LABEL, connect
 from sandbox.pool import AHEAD
 from sandbox.turnstile import Turnstile
 from tests.sandbox.conftest import QUICK

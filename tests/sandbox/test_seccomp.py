@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.inside import seccomp
+from sandbox.inside.walls import seccomp
 
 HEADERS = {
     "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),

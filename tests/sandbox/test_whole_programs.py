@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Job, Limits, Program, Verdict, open_sandbox
-from sandbox.surroundings import ENVIRONMENT
+from sandbox.backends.surroundings import ENVIRONMENT
 from tests.sandbox.conftest import Judge
 
 STDIN = "3\r\n1 2 3\n\nlast"

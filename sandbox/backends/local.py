@@ -20,7 +20,7 @@ CELL_OVERHEAD_MB = 96
 """Memory of a cell beside the candidate's own: the fork server and what of it a child copies."""
 END_S = 10.0
 """How long a cell may take to end before it is killed."""
-_HERE = Path(__file__).parent
+_SANDBOX = Path(__file__).parents[1]
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv[1]); import inside.start as s; sys.path.pop(0); s.main()"
 
 
@@ -105,7 +105,7 @@ class LocalCell(Cell):
 def _launch(link: socket.socket) -> subprocess.Popen[bytes]:
     """In a session of its own: what a terminal sends when somebody presses Ctrl-C is not for a cell."""
     return subprocess.Popen(
-        [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_HERE)],
+        [sys.executable, "-s", "-S", "-P", "-B", "-c", _LAUNCH, str(_SANDBOX)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=[link.fileno()],

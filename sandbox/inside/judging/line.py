@@ -8,14 +8,14 @@ import time
 import types
 from typing import Any
 
-from . import frames
+from .. import frames
+from ..protocol import operators
+from ..protocol.exchange import Exchange
+from ..protocol.mirror_types import is_mirror
+from ..protocol.own import Own
+from ..protocol.telling import Teller
+from ..protocol.wire import Untellable, Wire, WireError, parse
 from .offered import TEST_MODULE, refuse_what_is_not_offered, shown
-from .protocol import operators
-from .protocol.exchange import Exchange
-from .protocol.mirror_types import is_mirror
-from .protocol.own import Own
-from .protocol.telling import Teller
-from .protocol.wire import Untellable, Wire, WireError, parse
 from .stand_ins import Operators
 
 MOST_NESTED = 100
@@ -43,7 +43,7 @@ class Line(Exchange):
         super().__init__(1, Own(keep_exceptions=True), self._operators)
         self._channel = channel
         self.answers = frames.FrameReader(channel)
-        self._usual = [getattr(sys, name) for name in _STREAMS], [getattr(builtins, name) for name in _PATCHABLE]
+        self._usual: tuple[list[Any], list[Any]] | None = None
         self._nested = 0
         self._raised_there: list[BaseException] = []
         """Of the program's own exceptions those by which a test fails, or would be broken, if they were the test's."""
@@ -70,6 +70,14 @@ class Line(Exchange):
     def _operators(self, ask: Any) -> Any:
         self.stand_ins = Operators(ask, self.note_raised, self._failed_here)
         return self.stand_ins.of
+
+    def begin(self) -> None:
+        """Before a test runs: what the streams and built-in functions are that it may replace.
+
+        Not noted any sooner: who holds on to a stream keeps the interpreter of a whole program, forked from here, from
+        flushing it at its end.
+        """
+        self._usual = _replaceable()
 
     @property
     def unheeded(self) -> list[BaseException]:
@@ -124,10 +132,10 @@ class Line(Exchange):
         self, message: dict[str, Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None
     ) -> tuple[dict[str, Any], tuple[Any, ...], dict[str, Any] | None]:
         """With word of the streams and built-in functions that the test has replaced by its own."""
-        usual_streams, usual_functions = self._usual
-        now = [sys.stdout, sys.stderr, sys.stdin], [builtins.input, builtins.print, builtins.open]
-        if now == self._usual:
+        now = _replaceable()
+        if self._usual is None or now == self._usual:
             return message, arguments, keywords
+        usual_streams, usual_functions = self._usual
         streams = {name: "" for name, old, new in zip(_STREAMS, usual_streams, now[0], strict=True) if new is not old}
         if "stdin" in streams:
             streams["stdin"] = _rest_of(sys.stdin)
@@ -255,6 +263,11 @@ class Line(Exchange):
             if module in sys.stdlib_module_names and _at(sys.modules.get(module), name) is thing:
                 return {"library": [module, name]}
         return super().tell_other(thing, teller, inside)
+
+
+def _replaceable() -> tuple[list[Any], list[Any]]:
+    """The streams and the built-in functions that tests replace."""
+    return [sys.stdout, sys.stderr, sys.stdin], [builtins.input, builtins.print, builtins.open]
 
 
 def is_assertion(error: object) -> bool:

@@ -14,11 +14,11 @@ import sys
 import types
 from typing import Any
 
-from . import values
-from .candidate import make_repeatable
+from .. import values
+from ..running.candidate import make_repeatable
+from ..running.served import make_room
 from .line import CandidateGone, Line
 from .offered import TEST_MODULE
-from .served import make_room
 
 FILENAME = "<test>"
 _USUAL_NAMES = {
@@ -73,6 +73,7 @@ class TestGlobals(dict[str, Any]):
 def run(task: dict[str, Any], line: Line) -> Outcome:
     """Judge one candidate over a line to it; what is returned is the judge's note to the supervisor."""
     test = task["test"]
+    line.begin()
     if "limits" in task:  # in a process of its own
         line.answers.limit(task["limits"]["answer_bytes"])
         make_room()

@@ -11,11 +11,11 @@ import sys
 from types import FunctionType
 from typing import Any
 
-from . import frames
-from .protocol import operators
-from .protocol.exchange import Exchange
-from .protocol.own import Own
-from .protocol.wire import dumps, parse
+from .. import frames
+from ..protocol import operators
+from ..protocol.exchange import Exchange
+from ..protocol.own import Own
+from ..protocol.wire import dumps, parse
 
 _OWN_CALLS = 6
 """Calls of ours between `Served.serve` and a function of the program."""

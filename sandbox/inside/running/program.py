@@ -18,8 +18,8 @@ import sys
 import types
 from typing import Any, NoReturn
 
+from ..scratch import PROGRAM_FILE
 from . import candidate
-from .scratch import PROGRAM_FILE
 
 NATIVE_DEPTH = 1000
 """How deep a program may recurse that sets no limit of its own."""

@@ -14,9 +14,9 @@ import sys
 import types
 from typing import Any
 
-from .protocol.mirror_types import MirrorEnum, MirrorType
-from .protocol.operators import CROSSING
-from .protocol.wire import TYPES
+from ..protocol.mirror_types import MirrorEnum, MirrorType
+from ..protocol.operators import CROSSING
+from ..protocol.wire import TYPES
 
 TEST_MODULE = "test"
 """The ``__name__`` of a test's globals, and so the module of the classes that it defines."""

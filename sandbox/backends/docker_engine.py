@@ -17,10 +17,10 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..job import Limits
 from . import surroundings
 from .cell import START_S, Cell, CellLost, Pair, paired
 from .image import IMAGE, LABEL_OF_CONTENT, LABEL_OF_PACKAGES, fingerprint
-from .job import Limits
 from .local import CELL_OVERHEAD_MB
 from .packages import Asked, Package, choose, from_label
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .inside.frames import HEADER, FrameBuffer, FrameError
+from ..inside.frames import HEADER, FrameBuffer, FrameError
 from .packages import Package
 
 START_S = 60.0

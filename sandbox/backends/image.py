@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 IMAGE = "ra3-sandbox"
 LABEL_OF_CONTENT = "ra3.sandbox.content"
 LABEL_OF_PACKAGES = "ra3.sandbox.packages"
-_HERE = Path(__file__).parent
+_SANDBOX = Path(__file__).parents[1]
 _LEFT_OUT = {
     "site-packages",
     "dist-packages",
@@ -48,7 +48,7 @@ Tell = Callable[[str], None]
 def fingerprint() -> str:
     """Of the fork server's source: an image with another one speaks another language."""
     content = hashlib.sha256()
-    for path in sorted((_HERE / "inside").rglob("*.py")):
+    for path in sorted((_SANDBOX / "inside").rglob("*.py")):
         content.update(path.read_bytes())
     return content.hexdigest()[:16]
 
@@ -68,7 +68,7 @@ def build(client: docker.APIClient, tell: Tell, asked: Asked = "auto") -> str:
     wanted = {"PACKAGES": " ".join(f"{package.name}=={package.version}" for package in packages)}
     options = {"tag": IMAGE, "rm": True, "decode": True, "labels": _labels(packages), "buildargs": wanted}
     try:
-        for line in client.build(path=str(_HERE), **options):
+        for line in client.build(path=str(_SANDBOX), **options):
             if "error" in line:
                 mend = "a machine that reaches no registry builds with --from-host"
                 raise CellLost(f"the image was not built: {line['error'].strip()} ({mend})")
@@ -149,8 +149,8 @@ def _files(packages: tuple[Package, ...]) -> Iterator[tuple[Path, str]]:
     for path in sorted(_shared_objects(objects)):
         if not lent.intersection(path.resolve().parents):  # what a package brings along goes with it
             yield path.resolve(), str(path)
-    for path in sorted((_HERE / "inside").rglob("*.py")):
-        yield path, f"sandbox/{path.relative_to(_HERE)}"
+    for path in sorted((_SANDBOX / "inside").rglob("*.py")):
+        yield path, f"sandbox/{path.relative_to(_SANDBOX)}"
 
 
 def _below(top: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from .job import SandboxUnavailable
+from ..job import SandboxUnavailable
 
 Asked = Literal["auto", "none"] | tuple[str, ...]
 """Which packages a sandbox is to have: the usual ones that are there, none, or those of these names."""

@@ -13,8 +13,8 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .protocol.mirror_types import is_handle, is_mirror
-from .protocol.operators import ARITHMETIC, COMPARISONS, NUMBERS, Ask, sent
+from ..protocol.mirror_types import is_handle, is_mirror
+from ..protocol.operators import ARITHMETIC, COMPARISONS, NUMBERS, Ask, sent
 
 ALONE = 64
 """Steps of an iterator that are asked for one by one, before several are asked for at once: what a test looks at step

@@ -13,7 +13,7 @@ import sys
 import types
 from typing import Any
 
-from . import frames, values
+from .. import frames, values
 from .served import Served, make_room
 
 FILENAME = "<candidate>"

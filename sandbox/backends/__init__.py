@@ -1,0 +1,1 @@
+"""Where cells come from: control groups and namespaces, a Docker engine, or plain processes."""

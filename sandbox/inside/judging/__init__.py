@@ -1,0 +1,1 @@
+"""The judge: a test run beside its candidate, whose objects it names."""

@@ -1,0 +1,1 @@
+"""The candidate: a program run whole, or asked for its objects."""

@@ -1,0 +1,1 @@
+"""What holds a cell: namespaces, the system-call filter, Landlock, limits that outlive a fork."""
