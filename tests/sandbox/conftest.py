@@ -12,6 +12,7 @@ from sandbox import Job, Limits, Result, Sandbox, SandboxUnavailable, open_sandb
 from sandbox.backends.cell import CellLost
 from sandbox.backends.docker_engine import check_image, connect
 from sandbox.backends.image import build_from_host
+from sandbox.backends.packages import chosen_here
 
 settings.register_profile("busy machine", deadline=None)  # how long an example takes is no property of ours
 settings.load_profile("busy machine")
@@ -43,8 +44,10 @@ def _build_image_if_needed(host: str) -> None:
     except CellLost as error:
         pytest.skip(f"the Docker tests do not run: {error}")
     try:
-        check_image(client)
+        has = {name: package.version for name, package in check_image(client).items()}
     except CellLost:
+        has = {}
+    if has != {package.name: package.version for package in chosen_here("auto")}:  # of another environment
         build_from_host(client, print)
     client.close()
 

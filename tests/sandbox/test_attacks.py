@@ -57,7 +57,7 @@ def read(path: Path) -> Attack:
     said = dict(re.findall(r"^# (\w+): (.+)$", text, re.MULTILINE))
     program, _, own_test = text.partition(OWN_TEST)
     test = Asserts(own_test) if own_test else TESTS[said.get("Test", "calls")]
-    limits = Limits(cpu_s=10) if own_test else QUICK  # it may import much
+    limits = Limits(cpu_s=10) if "import" in own_test else QUICK  # numpy and its like take their time
     return Attack(program, test, Verdict(said["Verdict"]), said.get("Trick"), limits)
 
 

@@ -71,7 +71,7 @@ class Exchange:
             message |= {"changed": self.kept.changes(), "forget": self.kept.forget_unused()}
         boxes = None if keywords or len(self.kept) else plain_boxes(arguments)
         if boxes is not None:
-            payload = dumps(message | {"arguments": arguments})
+            payload = dumps(message | {"arguments": arguments} if arguments else message)
         else:
             payload, boxes = self._compose(lambda: self._tell_request(message, arguments, keywords))
         self.send(payload)
