@@ -119,7 +119,11 @@ def _ends(process: subprocess.Popen[bytes]) -> bool:
     """Whether it ends in time; waited for without the polling of `Popen.wait`."""
     if process.poll() is not None:
         return True
-    ended, poll = os.pidfd_open(process.pid), select.poll()
+    try:
+        ended = os.pidfd_open(process.pid)
+    except ProcessLookupError:  # just now; where SIGCHLD is ignored nothing is left of it to wait for
+        return True
+    poll = select.poll()
     poll.register(ended, select.POLLIN)
     try:
         return bool(poll.poll(END_S * 1000))
