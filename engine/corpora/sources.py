@@ -10,13 +10,9 @@ from __future__ import annotations
 import ast
 import errno
 import hashlib
-import io
 import os
-import re
 import stat
 import sysconfig
-import token
-import tokenize
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.corpora.account import Account
-from engine.corpora.traces import Trace, TraceError, as_one_action, parse_trace
+from engine.corpora.sieve import Bounds, Duplicates, Snippet, sift
+from engine.corpora.traces import Trace, as_one_action
 from engine.errors import UsageFault
 from engine.recipe.recipe import Recipe
 from engine.suites.mbpp import MBPP_SPLITS, mbpp_prompt
@@ -35,9 +32,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _MOST_BYTES = 4_000_000  # of a source; what is larger was written by a program, and takes gigabytes to parse
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
-_LICENCE = re.compile(r"copyright|licen[cs]ed under|all rights reserved|SPDX-", re.IGNORECASE)
-_LITERALS = {token.NUMBER, token.STRING}
-_IGNORED = {token.COMMENT, token.NL, token.NEWLINE, token.INDENT, token.DEDENT, token.ENDMARKER}
 
 
 class CorpusError(UsageFault):
@@ -53,23 +47,6 @@ class Corpus(Account):
     traces: list[Trace] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Snippet:
-    """A candidate: source whose first `prompt_end` lines are the prompt."""
-
-    id: str
-    where: str
-    source: str
-    prompt_end: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    min_lines: int
-    max_lines: int
-    max_chars: int
-
-
 def load_corpus(
     kind: CorpusKind,
     path: str | None = None,
@@ -78,26 +55,27 @@ def load_corpus(
     min_lines: int = 3,
     max_lines: int = 60,
     max_chars: int = 6000,
+    duplicates: Duplicates = "near",
     seed: int = 0,
 ) -> Corpus:
     """Read up to `limit` traces of `min_lines` to `max_lines` actions and at most `max_chars` characters.
 
     `stdlib` (its `path` defaults to this interpreter's library) and `folder` give every function with a docstring; the
     `def` and the docstring are its prompt. `jsonl` takes one object a line with `code` (or `text`, or `content`) and
-    perhaps a `prompt`. `mbpp` gives the references of its train split.
+    perhaps a `prompt` and an `id`. `mbpp` gives the references of its train split.
 
     Raises CorpusError when there is nothing to read at `path`, or nothing of use in it.
     """
     source = find_source(kind, path)
     corpus = Corpus(kind, str(source))
-    readers: dict[CorpusKind, Callable[[Path, Corpus], Iterator[_Snippet]]] = {
+    readers: dict[CorpusKind, Callable[[Path, Corpus], Iterator[Snippet]]] = {
         "stdlib": _read_library,
         "folder": _read_folder,
         "jsonl": _read_jsonl,
         "mbpp": _read_mbpp,
     }
     snippets = sorted(readers[kind](source, corpus), key=lambda s: _shuffle_key(seed, s))
-    _filter(snippets, corpus, _Bounds(min_lines, max_lines, max_chars), limit)
+    corpus.traces += sift(snippets, corpus, Bounds(min_lines, max_lines, max_chars, duplicates), limit)
     if not corpus.traces:
         raise CorpusError(_why_empty(corpus, len(snippets)))
     return corpus
@@ -115,6 +93,7 @@ def corpus_of(recipe: Recipe) -> Corpus:
         limit=settings.limit,
         min_lines=settings.min_lines,
         max_lines=settings.max_lines,
+        duplicates=settings.duplicates,
         seed=recipe.seed,
     )
     if recipe.ra3.actions == "program":
@@ -154,22 +133,22 @@ def _why_empty(corpus: Corpus, candidates: int) -> str:
     return f"{corpus.origin}: no usable trace ({candidates} candidates; left out: {corpus.account()}): {mend}"
 
 
-def _shuffle_key(seed: int, snippet: _Snippet) -> tuple[bytes, str]:
+def _shuffle_key(seed: int, snippet: Snippet) -> tuple[bytes, str]:
     return hashlib.sha256(f"{seed}:{snippet.id}".encode()).digest(), snippet.id
 
 
 # --- reading: from files to candidates
 
 
-def _read_library(root: Path, corpus: Corpus) -> Iterator[_Snippet]:
+def _read_library(root: Path, corpus: Corpus) -> Iterator[Snippet]:
     return _read_functions(root, corpus, _LEFT_OUT)
 
 
-def _read_folder(root: Path, corpus: Corpus) -> Iterator[_Snippet]:
+def _read_folder(root: Path, corpus: Corpus) -> Iterator[Snippet]:
     return _read_functions(root, corpus, {"__pycache__"})
 
 
-def _read_functions(root: Path, corpus: Corpus, left_out: set[str]) -> Iterator[_Snippet]:
+def _read_functions(root: Path, corpus: Corpus, left_out: set[str]) -> Iterator[Snippet]:
     for path in _python_files(root, left_out, corpus):
         name = _told(path, root)
         try:
@@ -204,7 +183,7 @@ def _source(path: Path) -> str:
     return unix_newlines(content.decode("utf-8-sig"))
 
 
-def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[_Snippet]:
+def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[Snippet]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an expert's odd escape is no concern of ours
@@ -222,7 +201,7 @@ def _functions_of(source: str, name: str, corpus: Corpus) -> Iterator[_Snippet]:
         else:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             body = _dedent(rows[first - 1 : _end(node)])
-            yield _Snippet(f"{name}::{qualname}:{node.lineno}", where, body, _end(node.body[0]) - first + 1)
+            yield Snippet(f"{name}::{qualname}:{node.lineno}", where, body, _end(node.body[0]) - first + 1)
 
 
 def _walk_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
@@ -247,7 +226,9 @@ def _dedent(rows: list[str]) -> str:
     return "\n".join(row.removeprefix(indent) if row.strip() else "" for row in rows)
 
 
-def _read_jsonl(path: Path, corpus: Corpus) -> Iterator[_Snippet]:
+def _read_jsonl(path: Path, corpus: Corpus) -> Iterator[Snippet]:
+    """A line's ``id`` names its trace, and with the place beside it where an earlier line has the same."""
+    ids: set[str] = set()
     for number, item in _objects(path, corpus):
         where = f"{path.name}:{number}"
         code = next((item[key] for key in ("code", "text", "content") if key in item), None)
@@ -255,10 +236,13 @@ def _read_jsonl(path: Path, corpus: Corpus) -> Iterator[_Snippet]:
         if not isinstance(code, str) or not isinstance(prompt, str):
             corpus.skip("no `code`, `text` or `content` that is text", where)
         else:
-            yield _prompted(where, where, prompt, code)
+            given = str(item["id"]) if type(item.get("id")) in (str, int) else where
+            name = f"{given} ({where})" if given in ids else given
+            ids.add(given)
+            yield _prompted(name, where, prompt, code)
 
 
-def _read_mbpp(path: Path, corpus: Corpus) -> Iterator[_Snippet]:
+def _read_mbpp(path: Path, corpus: Corpus) -> Iterator[Snippet]:
     for number, item in _objects(path, corpus):
         task, text, code, tests = (item.get(key) for key in ("task_id", "text", "code", "test_list"))
         if not (isinstance(task, int) and isinstance(text, str) and isinstance(code, str) and isinstance(tests, list)):
@@ -280,61 +264,8 @@ def _objects(path: Path, corpus: Corpus) -> Iterator[tuple[int, dict[str, Any]]]
         raise CorpusError(f"{path}: cannot be read ({error}); give a JSONL file, plain or .gz") from error
 
 
-def _prompted(name: str, where: str, prompt: str, code: str) -> _Snippet:
+def _prompted(name: str, where: str, prompt: str, code: str) -> Snippet:
     prompt, code = unix_newlines(prompt).rstrip("\n"), unix_newlines(code)
     if not prompt:
-        return _Snippet(name, where, code, 0)
-    return _Snippet(name, where, f"{prompt}\n{code.removeprefix(chr(10))}", prompt.count("\n") + 1)
-
-
-# --- filtering: from candidates to traces
-
-
-def _filter(snippets: list[_Snippet], corpus: Corpus, bounds: _Bounds, limit: int | None) -> None:
-    seen: set[bytes] = set()
-    for snippet in snippets:
-        if limit is not None and len(corpus.traces) >= limit:
-            return
-        try:
-            trace = parse_trace(snippet.source, id=snippet.id, prompt_end=snippet.prompt_end, where=snippet.where)
-        except TraceError as error:
-            corpus.skip("does not parse", f"{snippet.where}: {error}")
-            continue
-        reason = _unfit(trace, bounds) or _seen_before(trace, seen)
-        if reason:
-            corpus.skip(reason, snippet.where)
-        else:
-            corpus.traces.append(trace)
-
-
-def _unfit(trace: Trace, bounds: _Bounds) -> str | None:
-    if len(trace.lines) < bounds.min_lines:
-        return "too short"
-    if len(trace.lines) > bounds.max_lines or len(trace.text) > bounds.max_chars:
-        return "too long"
-    if _LICENCE.search(trace.text):
-        return "licence text"
-    if not trace.text.isascii() and any(not word.isascii() for word in _words(trace.text, 0)):
-        return "non-ASCII identifiers"
-    return None
-
-
-def _seen_before(trace: Trace, seen: set[bytes]) -> str | None:
-    """Near-duplicates share all but literals, comments, layout and the prompt."""
-    prompt_rows = trace.prompt.count("\n") + 1 if trace.prompt else 0
-    key = hashlib.sha256("\0".join(_words(trace.text, prompt_rows)).encode()).digest()
-    if key in seen:
-        return "duplicate"
-    seen.add(key)
-    return None
-
-
-def _words(code: str, skipped_rows: int) -> Iterator[str]:
-    """Names and operators of `code` in order, each literal as its kind, those of the first rows left out."""
-    for kind, text, (row, _), *_ in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
-        if row <= skipped_rows:
-            continue
-        if kind in _LITERALS:
-            yield token.tok_name[kind]
-        elif kind not in _IGNORED:
-            yield text
+        return Snippet(name, where, code, 0)
+    return Snippet(name, where, f"{prompt}\n{code.removeprefix(chr(10))}", prompt.count("\n") + 1)

@@ -78,6 +78,9 @@ class Corpus(Section):
     """Shorter programs are left out."""
     max_lines: int = Field(60, ge=1)
     """Longer programs are left out."""
+    duplicates: Literal["near", "exact"] = "near"
+    """Left out are programs that differ from one before in literals, comments, layout and prompt alone (``near``), as
+    copies in a library do, or in nothing (``exact``): the literals of programs made from a scheme are their point."""
     max_tokens: int = Field(512, ge=8)
     """Traces of more tokens, prompt included, are left out and counted."""
 

@@ -290,6 +290,7 @@ ELSEWHERE = {
     "lora.target_modules": "tests/engine/model/test_lora.py",
     "corpus.kind": "tests/engine/corpora",
     "corpus.path": "tests/engine/corpora",
+    "corpus.duplicates": "tests/engine/corpora",
     "ntp.seconds": "test_arms.py",
     "ntp.as_long_as": "test_arms.py",
     "ntp.flops_of": "test_arms.py",

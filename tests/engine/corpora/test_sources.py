@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from engine.corpora import sources
-from engine.corpora.sources import Corpus, CorpusError, load_corpus
+from engine.corpora.sources import Corpus, CorpusError, corpus_of, load_corpus
+from engine.recipe.files import load_recipe
 
 BODY = "    a = {0}(x)\n    b = a + 1\n    return b\n"
 
@@ -34,8 +35,8 @@ def jsonl(path: Path, *lines: Any) -> Path:
     return path
 
 
-def load(root: Path, kind: Any = "folder", **bounds: int) -> Corpus:
-    return load_corpus(kind, str(root), **bounds)  # type: ignore[arg-type]
+def load(root: Path, kind: Any = "folder", **bounds: Any) -> Corpus:
+    return load_corpus(kind, str(root), **bounds)
 
 
 METHOD = '''
@@ -155,6 +156,29 @@ def test_jsonl_takes_code_text_or_content_with_or_without_a_prompt(tmp_path: Pat
     )
     traces = {trace.id: (trace.prompt, len(trace.lines)) for trace in load(path, "jsonl").traces}
     assert traces == {"a.jsonl:1": ("", 3), "a.jsonl:2": ("", 3), "a.jsonl:3": ("def f():\n    '''Doc.'''", 3)}
+
+
+GIVEN = ["a/1", 7, "a/1", None, True]
+
+
+def test_the_id_of_a_line_names_its_trace_and_one_that_comes_again_its_place_too(tmp_path: Path) -> None:
+    code = "x = {}(1)\ny = x\nz = y\n"
+    lines = [{"code": code.format(name), "id": given} for name, given in zip("fghij", GIVEN, strict=True)]
+    traces = load(jsonl(tmp_path / "a.jsonl", *lines), "jsonl").traces
+    assert {trace.id for trace in traces} == {"a/1", "7", "a/1 (a.jsonl:3)", "a.jsonl:4", "a.jsonl:5"}
+    assert {trace.source for trace in traces} == {f"a.jsonl:{number}" for number in range(1, 6)}
+
+
+def test_programs_that_differ_in_literals_are_near_duplicates_and_no_exact_ones(tmp_path: Path) -> None:
+    programs = ["k = 1\ny = k\nz = y\n", "k = 2\ny = k\nz = y\n", "k = 1\ny = k\nz = y\n"]
+    path = jsonl(tmp_path / "a.jsonl", *({"code": program} for program in programs))
+    assert load(path, "jsonl").skipped == {"duplicate": 2}
+    assert load(path, "jsonl", duplicates="exact").skipped == {"duplicate": 1}
+    tasks = jsonl(tmp_path / "b.jsonl", *({"code": programs[0], "prompt": f"task = {n}"} for n in range(3)))
+    assert load(tasks, "jsonl").skipped == {"duplicate": 2}
+    assert load(tasks, "jsonl", duplicates="exact").skipped == {}
+    asked = {"corpus.kind": "jsonl", "corpus.path": str(tasks), "corpus.duplicates": "exact"}
+    assert len(corpus_of(load_recipe("smoke").with_values(asked)).traces) == 3
 
 
 def test_code_may_leave_the_block_that_its_prompt_opened(tmp_path: Path) -> None:
