@@ -59,7 +59,8 @@ class Records:
 def ran(*stages: str, **values: Any) -> Records:
     folder = Path(mkdtemp(prefix="keys"))
     arms = {"all": Arm.model_validate({"stages": stages})}
-    recipe = small_recipe(folder).with_values({key.replace("__", "."): value for key, value in values.items()})
+    given = {"checkpoints.every": 1000} | {key.replace("__", "."): value for key, value in values.items()}
+    recipe = small_recipe(folder).with_values(given)
     run = plan(recipe.model_copy(update={"arms": arms}), folder / "home").runs[0].id
     (outcome,) = execute(folder / "home", [run], Silent())
     assert outcome.status == "done", outcome.error

@@ -55,6 +55,7 @@ async def test_r_lets_a_paused_run_go_on_too(home: Path) -> None:
         await until(pilot, lambda: requests(home) == [("unpause", None, None)])
 
 
+@pytest.mark.medium
 async def test_w_asks_for_a_checkpoint(home: Path) -> None:
     app = live(home)
     async with app.run_test(size=WIDE) as pilot:
@@ -83,6 +84,7 @@ class TestKnobs:
     def field(self, pilot: Pilot, key: str) -> Input:
         return pilot.app.screen.query_one(f"#{key.replace('.', '-')}", Input)
 
+    @pytest.mark.medium
     async def test_the_dialog_shows_the_live_knobs_and_asks_for_those_that_were_changed(self, home: Path) -> None:
         app = live(home)
         async with app.run_test(size=WIDE) as pilot:

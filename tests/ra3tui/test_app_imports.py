@@ -10,6 +10,7 @@ import pytest
 HEAVY = ("torch", "transformers", "accelerate", "pydantic", "sqlite_utils", "docker")
 
 
+@pytest.mark.medium
 def test_the_app_loads_no_torch_and_nothing_slow_before_it_is_wanted() -> None:
     code = f"import sys, ra3tui.app; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

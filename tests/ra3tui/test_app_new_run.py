@@ -40,6 +40,7 @@ async def opened(pilot: Pilot) -> NewRunScreen:
     return screen
 
 
+@pytest.mark.medium
 async def test_shipped_recipes_are_listed_and_shown_with_every_default(app: App) -> None:
     async with app.run_test(size=WIDE) as pilot:
         screen = await opened(pilot)
@@ -102,6 +103,7 @@ async def test_a_suite_that_is_not_there_is_told_on_the_screen_and_plans_nothing
     assert not home.exists()
 
 
+@pytest.mark.medium
 async def test_starting_plans_a_run_an_arm_and_opens_the_first(app: App, home: Path, started: Calls) -> None:
     async with app.run_test(size=WIDE) as pilot:
         screen = await opened(pilot)

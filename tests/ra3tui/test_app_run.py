@@ -39,6 +39,7 @@ def chart(pilot: Pilot, key: str) -> Chart:
     return next(chart for chart in pilot.app.screen.query(Chart) if chart.key == key)
 
 
+@pytest.mark.medium
 async def test_the_header_tells_status_progress_eta_tokens_and_arms(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -58,6 +59,7 @@ async def test_the_header_tells_status_progress_eta_tokens_and_arms(home: Path) 
     assert "ra3 ✓ → eval ✓ → rlvr ▶ → eval ◌" in head
 
 
+@pytest.mark.medium
 async def test_loss_reward_think_rate_and_pass_at_1_are_charted_to_the_last_point(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")
@@ -115,6 +117,7 @@ async def test_a_resumed_run_is_shown_from_its_checkpoint_on(home: Path) -> None
             await until(pilot, lambda: chart(pilot, "loss").curve.values.tolist()[60:] == [0.5])
 
 
+@pytest.mark.medium
 async def test_the_newest_trace_is_shown_with_its_latents_and_their_gains(home: Path) -> None:
     seeded.fill(home)
     app = App(home, "ra301")

@@ -80,6 +80,7 @@ async def test_a_filter_shows_only_runs_with_all_its_words(app: App, home: Path)
         await until(pilot, lambda: "ra301" in screen_text(app))
 
 
+@pytest.mark.medium
 async def test_a_filter_that_nothing_passes_says_how_to_show_all(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test() as pilot:
@@ -88,6 +89,7 @@ async def test_a_filter_that_nothing_passes_says_how_to_show_all(app: App, home:
         await until(pilot, lambda: "escape shows all" in app.screen.query_one(Notice).message)
 
 
+@pytest.mark.medium
 async def test_enter_opens_the_run_under_the_cursor_and_escape_comes_back(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test() as pilot:
@@ -110,6 +112,7 @@ async def test_the_cursor_stays_on_its_run_when_a_newer_launch_appears_above(app
         assert app.screen.query_one(RunsTable).key == "ntp01"
 
 
+@pytest.mark.medium
 async def test_stop_asks_first_and_then_writes_the_request(app: App, home: Path) -> None:
     seeded.fill(home)
     async with app.run_test() as pilot:
@@ -167,6 +170,7 @@ async def test_c_compares_the_arms_with_intervals_and_costs(app: App, home: Path
         assert shown in row
 
 
+@pytest.mark.medium
 async def test_question_mark_shows_and_hides_the_help(app: App, home: Path) -> None:
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.press("question_mark")

@@ -28,6 +28,7 @@ def samples(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_judged_by_then_is_told(samples: Path, number: signal.Signals) -> None:
     words = [*WORDS, str(samples), *OPTIONS]
@@ -44,6 +45,7 @@ def test_what_was_judged_by_then_is_told(samples: Path, number: signal.Signals) 
     assert not [path for path in Path("/sys/fs/cgroup").rglob(f"ra3-{judging.pid}-*") if path.is_dir()]
 
 
+@pytest.mark.medium
 def test_a_terminals_ctrl_c_reaches_no_cell(samples: Path) -> None:
     """The terminal sends it to every process of the session in front."""
     pid, terminal = pty.fork()
@@ -77,6 +79,7 @@ def test_ctrl_c_while_modules_load_ends_it_without_a_word(name: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_fault(streams: str) -> None:
     done = subprocess.run(
@@ -93,6 +96,7 @@ def test_closed_streams_are_no_fault(streams: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.medium
 def test_a_terminal_of_few_letters_gets_every_text(tmp_path: Path) -> None:
     samples = tmp_path / "s.jsonl"
     samples.write_text(json.dumps({"task_id": 0, "completion": "    raise ValueError('é …')\n"}))

@@ -55,6 +55,7 @@ BODY += "                return True\n    return False\n"
 WHOLE = "from typing import List\n\n\ndef has_close_elements(numbers, threshold):\n" + BODY
 
 
+@pytest.mark.medium
 def test_every_format_gets_its_verdict_in_the_order_of_the_file(ra3_judge: Judge, tmp_path: Path) -> None:
     samples = [
         {"task_id": "HumanEval/0", "completion": BODY},
@@ -246,6 +247,7 @@ def test_a_null_beside_what_is_judged_is_nothing(ra3_judge: Judge, tmp_path: Pat
 SLOW = "    import time\n    while time.process_time() < 0.8:\n        pass\n" + BODY
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("words", "verdict"),
     [
@@ -262,6 +264,7 @@ def test_a_sample_has_the_time_it_is_given(
     assert report_of(ra3_judge("humaneval", path, "--json", *words))["verdicts"] == {verdict: 1}
 
 
+@pytest.mark.medium
 def test_a_sample_has_the_memory_it_is_given(ra3_judge: Judge, tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "s.jsonl", {"task_id": 0, "completion": "    held = bytearray(b'x') * (300 << 20)\n" + BODY}
@@ -274,6 +277,7 @@ def test_a_sample_has_the_memory_it_is_given(ra3_judge: Judge, tmp_path: Path) -
 CHAT = f"Here is one:\n\n```python\n{WHOLE}```\n\nIt can be tried so:\n\n```\n" + "print(1)\n" * 60 + "```\n"
 
 
+@pytest.mark.medium
 def test_a_program_is_taken_out_of_a_chats_fences(ra3_judge: Judge, tmp_path: Path) -> None:
     cut_off = f"Sure:\n~~~py\n{WHOLE}"
     answers = [{"task_id": 0, "solution": answer} for answer in (CHAT, cut_off, WHOLE)]
@@ -296,6 +300,7 @@ def test_results_may_be_had_as_they_come(ra3_judge: Judge, tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.medium
 def test_what_may_be_imported_is_chosen_and_named(ra3_judge: Judge, tmp_path: Path) -> None:
     path = jsonl(tmp_path / "s.jsonl", {"task_id": 0, "completion": "    import numpy\n" + BODY})
     given = report_of(ra3_judge("humaneval", path, "--json", "--packages", "numpy"))["samples"][0]

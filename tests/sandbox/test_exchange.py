@@ -28,6 +28,7 @@ def asking(**program: Callable[..., Any]) -> Iterator[Line]:
         answering.join()
 
 
+@pytest.mark.medium
 @given(VALUES)
 def test_any_nest_of_values_comes_back_equal_and_of_equal_type(value: Any) -> None:
     with asking(echo=lambda *arguments: arguments) as line:
@@ -45,6 +46,7 @@ def test_a_container_comes_back_as_the_same_object_and_unchanged(value: Any) -> 
     assert held[0] is value
 
 
+@pytest.mark.medium
 @given(VALUES)
 def test_what_is_put_into_an_argument_is_seen_there(value: Any) -> None:
     held: list[Any] = []

@@ -59,17 +59,20 @@ TREES = st.recursive(
 MESSAGES = st.dictionaries(KEYS, TREES, max_size=4)
 
 
+@pytest.mark.medium
 @given(st.lists(MESSAGES, max_size=4))
 def test_arbitrary_messages_do_not_pass(messages: list[dict[str, Any]]) -> None:
     assert judged(framed(READY, *map(values.dumps, messages)))["outcome"] != "passed"
 
 
+@pytest.mark.medium
 @given(st.lists(MESSAGES, max_size=3))
 def test_an_honest_candidate_passes_after_any_messages_of_another(messages: list[dict[str, Any]]) -> None:
     judged(framed(READY, *map(values.dumps, messages)))
     assert judged(framed(READY, values.dumps({"value": UNGUESSABLE})))["outcome"] == "passed"
 
 
+@pytest.mark.medium
 @given(st.lists(MESSAGES, max_size=4))
 def test_no_message_makes_the_test_or_the_sandbox_the_one_at_fault(messages: list[dict[str, Any]]) -> None:
     assert judged(framed(READY, *map(values.dumps, messages)))["outcome"] in ("failed", "raised", "ended")

@@ -158,6 +158,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_running(package: Path, backe
             os.close(end)
 
 
+@pytest.mark.medium
 def test_what_the_process_backend_lends_is_what_the_others_lend(package: Path) -> None:
     told = {
         backend: as_plain_user(package, backend, [f"{RIGHT}import zoneinfo\nzoneinfo.ZoneInfo('Europe/Paris')\n"])

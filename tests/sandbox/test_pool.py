@@ -51,6 +51,7 @@ def test_results_come_in_the_order_of_the_jobs(sandbox: Sandbox) -> None:
     assert [result.tag for result in sandbox.judge(jobs)] == [str(number) for number in range(12)]
 
 
+@pytest.mark.medium
 def test_results_may_be_had_as_they_come(sandbox: Sandbox) -> None:
     jobs = [job(ENDLESS), *[job(RIGHT)] * 6]
     numbers = [number for number, _ in sandbox.judge_as_they_come(jobs)]

@@ -113,6 +113,7 @@ UNTELLABLE = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("odd", UNTELLABLE, ids=["no program", "no test", "no number", "no limits"])
 def test_a_job_that_cannot_be_told_is_that_jobs_result(sandbox: Sandbox, odd: Job) -> None:
     before, result, after = sandbox.judge([job(RIGHT), odd, job(RIGHT)])

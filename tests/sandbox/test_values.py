@@ -66,6 +66,7 @@ def crossed(value: Any) -> Any:
     return values.from_wire(values.parse(values.dumps(values.to_wire(value))))
 
 
+@pytest.mark.medium
 @given(VALUES)
 def test_a_value_arrives_as_it_was_sent(value: Any) -> None:
     arrived = crossed(value)

@@ -299,6 +299,7 @@ def natively(program: str, folder: Path) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout.decode("utf-8", "backslashreplace")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_a_program_runs_as_python_runs_a_file(judge: Judge, tmp_path: Path, program: str) -> None:
     result = judge(program, Program(STDIN), ROOMY)

