@@ -224,3 +224,27 @@ def test_a_result_says_what_was_used_and_how_it_was_isolated(judge: Judge, sandb
     assert {"pid namespace", "no network", "seccomp"} <= set(result.layers)
     assert 50 < result.peak_mb < QUICK.memory_mb
     assert 0 < result.cpu_s < QUICK.cpu_s
+
+
+@pytest.mark.medium
+def test_an_answer_may_be_as_large_as_the_memory_allows(judge: Judge) -> None:
+    program, test = "def f():\n    return 'x' * (20 << 20)\n", Asserts("assert len(f()) == 20 << 20")
+    assert judge(program, test, Limits(cpu_s=10, memory_mb=512)).verdict is Verdict.PASSED
+    assert judge(program, test, Limits(cpu_s=10, memory_mb=16)).verdict is not Verdict.PASSED
+
+
+OPEN = """import os
+def is_open(fd):
+    try:
+        return bool(os.fstat(fd))
+    except OSError:
+        return False
+def descriptors():
+    return [fd for fd in range(64) if is_open(fd)]
+print(descriptors())
+"""
+
+
+def test_a_candidate_has_its_streams_and_its_channel_and_nothing_else_open(judge: Judge) -> None:
+    assert judge(OPEN, Stdio((("", "[0, 1, 2, 3]\n"),))).verdict is Verdict.PASSED
+    assert judge(OPEN, Asserts("assert descriptors() == [0, 1, 2, 3]")).verdict is Verdict.PASSED
