@@ -166,14 +166,18 @@ class Exchange:
         work.more = self.more_to_tell()
         if len(self.kept):
             work.changed = self.kept.changes()
-        elif not work.more and work.came_to_a_plain_value():
-            return dumps({"value": work.outcome[0]})
         try:
-            payload, _ = self._compose(lambda: self._tell_answer(work))
-        except BaseException as error:  # a value that acts when it is told, or has no form
+            payload = self._told(work)
+        except BaseException as error:  # a value that acts when it is told, has no form, or takes too much memory
             work.fail(error)
-            payload, _ = self._compose(lambda: self._tell_answer(work))
+            payload = self._told(work)
         self.kept.settle()
+        return payload
+
+    def _told(self, work: _Work) -> bytes:
+        if not work.more and not len(self.kept) and work.came_to_a_plain_value():
+            return dumps({"value": work.outcome[0]})
+        payload, _ = self._compose(lambda: self._tell_answer(work))
         return payload
 
     def _read_arguments(self, request: dict[str, Any]) -> tuple[list[Any], dict[str, Any], list[Any]]:
