@@ -63,6 +63,8 @@ def _places() -> dict[str, Path]:
     """Where each distribution says what it is, the first on the path counting."""
     found: dict[str, Path] = {}
     for folder in map(Path, sys.path):
+        if folder.name == "_vendor":  # setuptools puts its own copies there once it is imported
+            continue
         for info in sorted(folder.glob("*.dist-info")):
             found.setdefault(_plain(info.name.removesuffix(".dist-info").rpartition("-")[0]), info)
     return found

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ra3tui.cli.sandbox import app
+from sandbox.backends import packages
 
 RUN = CliRunner()
 
@@ -46,3 +47,17 @@ def test_the_image_holds_what_runs_here(docker_host: str) -> None:
     done = RUN.invoke(app, ["build", "--from-host", "--json"])
     assert done.exit_code == 0, done.output
     assert docker_host in json.loads(done.stdout)["engines"]
+
+
+def test_what_setuptools_has_for_itself_is_no_package_of_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("_vendor", "installed"):
+        info = tmp_path / folder / f"of_{folder.strip('_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        monkeypatch.syspath_prepend(str(tmp_path / folder))
+    packages._places.cache_clear()
+    found = set(packages._places())
+    packages._places.cache_clear()
+    assert "of-installed" in found
+    assert "of-vendor" not in found
