@@ -1,9 +1,10 @@
 """pass@k of the same arms under several seeds, each seed and all together, with paired differences, from stores alone.
 
-    python bench/across_seeds.py HOME [HOME ...] [--k 1]
+    python bench/across_seeds.py HOME [HOME ...] [--suite humaneval] [--k 1]
 
 Each home is one of ``ra3 run --home``. Of an arm and a seed the last run that came to its end counts, and of that its
-last evaluation. The line ``all`` has all samples of a problem together: its intervals are over problems, not seeds.
+last evaluation on the suite. The line ``all`` has all samples of a problem together: its intervals are over problems,
+not seeds.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ OfProblem = dict[str, tuple[int, int]]
 """Samples of each problem that got a verdict, and how many of them passed."""
 
 
-def read(homes: list[Path]) -> dict[str, dict[int, OfProblem]]:
-    """By arm and seed the counts of the last evaluation."""
+def read(homes: list[Path], suite: str) -> dict[str, dict[int, OfProblem]]:
+    """By arm and seed the counts of the last evaluation on a suite."""
     arms: dict[str, dict[int, OfProblem]] = defaultdict(dict)
     for home in homes:
         reader = Reader(home)
         for run in sorted(reader.runs(), key=lambda run: run["created"]):
-            evaluations = reader.eval_counts(run["id"])
+            evaluations = {key: counts for key, counts in reader.eval_counts(run["id"]).items() if key[1] == suite}
             if run["status"] == "done" and evaluations:
                 arms[run["arm"]][run["seed"]] = evaluations[max(evaluations)]
         reader.close()
@@ -53,9 +54,12 @@ def main() -> None:
     """Read, and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("homes", nargs="+", type=Path)
+    parser.add_argument("--suite", default="humaneval")
     parser.add_argument("--k", type=int, default=1)
     options = parser.parse_args()
-    arms = read(options.homes)
+    arms = read(options.homes, options.suite)
+    if not arms:
+        raise SystemExit(f"no run there came to its end with an evaluation on {options.suite}")
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in arms.values())))
     pairs = [(later, former) for former, later in combinations(arms, 2)]
     lines: list[tuple[object, dict[str, OfProblem]]] = [
