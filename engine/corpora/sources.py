@@ -1,4 +1,4 @@
-"""Where expert code comes from: functions of the standard library or a folder, JSONL, the references of MBPP.
+"""Where expert code comes from: functions of the standard library or a folder, JSONL, MBPP's references, katas.
 
 A corpus is a list of traces in an order that depends on the seed and on the files alone, and an account of all that was
 left out and why. Candidates are shuffled by a hash, then filtered until there are enough: a small corpus is quick, and
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.corpora.account import Account
+from engine.corpora.katas import kata_traces
 from engine.corpora.sieve import Bounds, Duplicates, Snippet, sift
 from engine.corpora.traces import Trace, as_one_action
 from engine.errors import UsageFault
@@ -27,7 +28,7 @@ from engine.recipe.recipe import Recipe
 from engine.suites.mbpp import MBPP_SPLITS, mbpp_prompt
 from engine.text import BadLine, open_file, read_jsonl, storable, unix_newlines
 
-CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp"]
+CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp", "katas"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _MOST_BYTES = 4_000_000  # of a source; what is larger was written by a program, and takes gigabytes to parse
@@ -87,15 +88,18 @@ def corpus_of(recipe: Recipe) -> Corpus:
     Raises CorpusError as `load_corpus` does.
     """
     settings = recipe.corpus
-    corpus = load_corpus(
-        settings.kind,
-        settings.path,
-        limit=settings.limit,
-        min_lines=settings.min_lines,
-        max_lines=settings.max_lines,
-        duplicates=settings.duplicates,
-        seed=recipe.seed,
-    )
+    if settings.kind == "katas":
+        corpus = Corpus("katas", "katas", kata_traces(settings.limit, settings.depth, recipe.seed))
+    else:
+        corpus = load_corpus(
+            settings.kind,
+            settings.path,
+            limit=settings.limit,
+            min_lines=settings.min_lines,
+            max_lines=settings.max_lines,
+            duplicates=settings.duplicates,
+            seed=recipe.seed,
+        )
     if recipe.ra3.actions == "program":
         corpus.traces = list(map(as_one_action, corpus.traces))
     return corpus

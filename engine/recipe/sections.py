@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from engine.katas.programs import MOST_TERMS
 from engine.recipe.values import Device, Precision, Section
 
 StageKind = Literal["eval", "ntp", "ra3", "rlvr"]
@@ -66,10 +67,13 @@ class Compute(Section):
 class Corpus(Section):
     """Where expert code comes from."""
 
-    kind: Literal["stdlib", "folder", "jsonl", "mbpp"] = "stdlib"
-    """``stdlib`` reads this machine's standard library: functions with a docstring."""
+    kind: Literal["stdlib", "folder", "jsonl", "mbpp", "katas"] = "stdlib"
+    """``stdlib`` reads this machine's standard library: functions with a docstring. ``katas`` are made from the seed,
+    whatever the bounds on lines, characters and duplicates say."""
     path: str | None = None
     """The folder or file; not used by ``stdlib``."""
+    depth: int | None = Field(None, ge=1, le=MOST_TERMS)
+    """Most terms that a key of ``katas`` is the sum of: how hard they are."""
     limit: int | None = Field(None, ge=1)
     """At most this many traces."""
     held_out: int = Field(16, ge=0)

@@ -53,7 +53,7 @@ def check_needs(recipe: Recipe, stages: Sequence[StageKind]) -> None:
         UsageFault, EnvironmentFault: as `check_launch`.
     """
     _check_suites(recipe, stages)
-    if {"ntp", "ra3"} & set(stages):
+    if {"ntp", "ra3"} & set(stages) and recipe.corpus.kind != "katas":
         find_source(recipe.corpus.kind, recipe.corpus.path)
     if "ntp" in stages:
         check_file(recipe.ntp)

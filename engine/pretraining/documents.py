@@ -1,0 +1,100 @@
+"""What ra3-tiny is pre-trained on: katas, bare or commented, and lists of words told twice.
+
+Copying is what its first layers have to learn before anything else, and what katas alone teach late: without the lists
+no noun of a docstring was ever found again within 8 million tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from engine.katas.programs import Kata
+from engine.katas.splits import draw_katas
+
+SEPARATOR = "<|endoftext|>"
+VOCABULARY = 480
+_TOKENIZER_KATAS = 2000
+_MERGED = 257
+"""Tokens before this one are the separator and single bytes."""
+_SORTED_TOGETHER = 512
+_COPIED = range(8, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document in tokens: what is given, behind the separator, and what is to be learnt, the separator at its end."""
+
+    given: list[int]
+    learnt: list[int]
+
+    def __len__(self) -> int:
+        return len(self.given) + len(self.learnt)
+
+
+def train_tokenizer() -> Any:
+    """Byte-level BPE in which each digit, with the blank before it, is a token; newlines merge with what follows."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r" ?\d"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[SEPARATOR],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    katas = [kata for split in ("pretrain", "midtrain") for kata in islice(draw_katas(split, 1), _TOKENIZER_KATAS)]
+    backend.train_from_iterator((kata.prompt + kata.commented for kata in katas), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=SEPARATOR, eos_token=SEPARATOR)
+
+
+def encode(tokenizer: Any, kata: Kata, *, commented: bool) -> Document:
+    """A kata as the engine has it: the prompt and the body each in tokens of their own."""
+    given, learnt = (
+        tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        for text in (kata.prompt, kata.commented if commented else kata.code)
+    )
+    end = tokenizer.eos_token_id
+    return Document([end, *given], [*learnt, end])
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Shares of what documents are drawn."""
+
+    commented: float
+    """Of katas, those with comments."""
+    copies: float
+    """Of all documents, lists told twice."""
+
+
+def draw_batches(tokenizer: Any, mixture: Mixture, tokens: int, seed: str) -> Iterator[list[Document]]:
+    """Batches of documents of like length, of about so many tokens each, without end."""
+    random, katas = Random(seed), draw_katas("pretrain", seed)
+
+    def draw() -> Document:
+        if random.random() < mixture.copies:
+            told = random.choices(range(_MERGED, len(tokenizer)), k=random.choice(_COPIED))
+            return Document([tokenizer.eos_token_id, *told], [*told, tokenizer.eos_token_id])
+        return encode(tokenizer, next(katas), commented=random.random() < mixture.commented)
+
+    while True:
+        documents = sorted((draw() for _ in range(_SORTED_TOGETHER)), key=len)
+        batches: list[list[Document]] = [[]]
+        for document in documents:
+            if batches[-1] and len(document) * (len(batches[-1]) + 1) > tokens:
+                batches.append([])
+            batches[-1].append(document)
+        random.shuffle(batches)
+        yield from batches

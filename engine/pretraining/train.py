@@ -1,0 +1,133 @@
+"""The loop of ra3-tiny's pre-training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from engine.pretraining.documents import Document, Mixture, draw_batches, train_tokenizer
+from engine.pretraining.muon import Muon
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A pre-training: everything its weights follow from, beside the code."""
+
+    seed: int = 0
+    tokens: int = 9_000_000
+    batch_tokens: int = 4096
+    layers: int = 4
+    width: int = 96
+    heads: int = 4
+    hidden: int = 256
+    rope_theta: float = 500.0
+    muon: float = 0.015
+    """Learning rate of the matrices."""
+    adamw: float = 3e-3
+    """That of embeddings and gains."""
+    warmup: int = 50
+    """Updates over which both rise; they fall over the last ``fall`` of the budget."""
+    fall: float = 0.4
+    copies: float = 0.5
+    """Share of lists told twice, in the first ``copies_until`` of the budget."""
+    copies_until: float = 0.15
+    gate: float = 0.05
+    """Share of commented katas in the last ``gate_from`` of the budget; before, all are commented."""
+    gate_from: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A model, and how it came about."""
+
+    model: Any
+    tokenizer: Any
+    curve: list[tuple[int, float]]
+    """Tokens seen, and the mean loss since the point before, in nats a learnt token."""
+    digest: str
+    """SHA-256 of all tokens it was trained on, in order."""
+
+
+def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100) -> Pretrained:
+    """Train a model from random weights. ``tell`` gets a line at each of the curve's ``points``."""
+    torch.manual_seed(settings.seed)
+    tokenizer = train_tokenizer()
+    model = LlamaForCausalLM(_config(settings, tokenizer))
+    matrices = {name for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name}
+    muon = Muon(weight for name, weight in model.named_parameters() if name in matrices)
+    others = [weight for name, weight in model.named_parameters() if name not in matrices]
+    adamw = torch.optim.AdamW(others, lr=settings.adamw, betas=(0.9, 0.95), weight_decay=0.0)
+    digest, curve, losses = hashlib.sha256(), [], []
+    seen = updates = 0
+    phases = _phases(settings)
+    batches = draw_batches(tokenizer, *next(phases))
+    bounds = [settings.copies_until, 1 - settings.gate_from]
+    while seen < settings.tokens:
+        done = seen / settings.tokens
+        if bounds and done >= bounds[0]:
+            bounds.pop(0)
+            batches = draw_batches(tokenizer, *next(phases))
+        documents = next(batches)
+        loss = _loss(model, documents, tokenizer.eos_token_id)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        factor = min(1.0, (updates + 1) / settings.warmup) * min(1.0, (1 - done) / settings.fall + 0.02)
+        adamw.param_groups[0]["lr"] = settings.adamw * factor
+        adamw.step()
+        muon.step(settings.muon * factor)
+        model.zero_grad(set_to_none=True)
+        for document in documents:
+            digest.update(repr((document.given, document.learnt)).encode())
+        seen += sum(map(len, documents))
+        updates += 1
+        losses.append(loss.item())
+        if seen >= settings.tokens * (len(curve) + 1) / points:
+            curve.append((seen, round(sum(losses) / len(losses), 4)))
+            losses = []
+            tell(f"{seen:,} of {settings.tokens:,} tokens, {updates} updates, loss {curve[-1][1]:.4f}")
+    return Pretrained(model.eval(), tokenizer, curve, digest.hexdigest())
+
+
+def _config(settings: Settings, tokenizer: Any) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.width,
+        intermediate_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def _phases(settings: Settings) -> Any:
+    mixtures = (Mixture(1.0, settings.copies), Mixture(1.0, 0.0), Mixture(settings.gate, 0.0))
+    for number, mixture in enumerate(mixtures):
+        yield mixture, settings.batch_tokens, f"{settings.seed} {number}"
+
+
+def _loss(model: Any, documents: list[Document], padding: int) -> Tensor:
+    """Mean nats of what is to be learnt."""
+    length = max(map(len, documents))
+    ids = torch.full((len(documents), length), padding)
+    labels = torch.full((len(documents), length), IGNORED)
+    for row, document in enumerate(documents):
+        given, end = len(document.given), len(document)
+        ids[row, :end] = torch.tensor(document.given + document.learnt)
+        labels[row, given:end] = ids[row, given:end]
+    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:] != IGNORED
+    return cross_entropy(model.lm_head(hidden[wanted]), labels[:, 1:][wanted])
