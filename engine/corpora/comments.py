@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from engine.corpora.account import Account
@@ -49,8 +50,8 @@ def check_file(settings: Ntp) -> None:
         raise UsageFault(f"{path}: cannot be read (no such file); set ntp.comments_path to JSONL, plain or .gz")
 
 
-def find_comments(settings: Ntp, traces: Sequence[Trace]) -> Comments:
-    """The comments that ``settings`` asks for.
+def find_comments(settings: Ntp, traces: Sequence[Trace], seed: int = 0) -> Comments:
+    """The comments that ``settings`` asks for; the order of ``shuffled`` ones follows from the seed.
 
     Raises:
         UsageFault: there is no file, or nothing in it fits any of ``traces``.
@@ -59,8 +60,18 @@ def find_comments(settings: Ntp, traces: Sequence[Trace]) -> Comments:
         return Comments()
     if settings.comments == "expert":
         return Comments(by_trace={trace.id: trace.comments for trace in traces})
+    if settings.comments == "shuffled":
+        return Comments(by_trace=_shuffled(traces, seed))
     check_file(settings)
     return _read(Path(settings.comments_path or "").expanduser(), {trace.id: trace for trace in traces})
+
+
+def _shuffled(traces: Sequence[Trace], seed: int) -> dict[str, LineComments]:
+    """The experts' comments, where there are some, each in the place of another."""
+    texts = [text for trace in traces for text in trace.comments if text is not None]
+    Random(seed).shuffle(texts)
+    coming = iter(texts)
+    return {trace.id: tuple(text and next(coming) for text in trace.comments) for trace in traces}
 
 
 def _read(path: Path, traces: dict[str, Trace]) -> Comments:

@@ -46,6 +46,8 @@ class Turn:
     before predicts its first, which is conditioned on "a new line starts" where chunks lead with theirs."""
     uniform: float | None = None
     """For a draw: the row's own random number in [0, 1)."""
+    lift: Tensor | None = None
+    """For a draw: [V] nats added to the logits, as part of the model that is drawn from."""
 
     def __post_init__(self) -> None:
         if len(self.feed) < self.n_read:
@@ -210,7 +212,11 @@ class Decoder(Generic[ResultT]):
 
     def _draw(self, turns: Sequence[Turn], hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         uniforms = torch.tensor([turn.uniform for turn in turns], dtype=torch.float64)
-        return self._drawing(self._policy.logits(hidden), sent(uniforms, hidden.device))
+        logits = self._policy.logits(hidden)
+        for row, turn in enumerate(turns):
+            if turn.lift is not None:
+                logits[row] += turn.lift
+        return self._drawing(logits, sent(uniforms, hidden.device))
 
     def _score(self, texts: Sequence[Sequence[int]], hidden: Tensor) -> Tensor:
         return score_texts(self._policy.logits(hidden), texts, self._newlines)

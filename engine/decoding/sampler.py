@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from engine.decoding.decoder import Decoder, Row, Turn, draw
 from engine.model.policy import Policy
@@ -52,6 +54,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
     top_p: float = 1.0,
     stop: Sequence[str] | Sequence[Sequence[str]] = (),
     led_by: str = "",
+    gate_bias: float = 0.0,
     batch_size: int = 32,
     on_done: Callable[[int, Completion], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -67,6 +70,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
         top_p: nucleus; 1 is the whole vocabulary.
         stop: texts that end a completion, for all prompts or one sequence of them a prompt.
         led_by: the end of every prompt that a stop sequence may begin with.
+        gate_bias: nats added to the logits of what opens a comment where a line starts, unless behind another comment.
         batch_size: sequences decoded side by side.
         on_done: called with a prompt's index and its completion, in the order they end.
         should_stop: asked before each step; once true, what has ended by then is returned.
@@ -77,8 +81,9 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
     if empty := [index for index, prompt in enumerate(prompts) if not prompt]:
         raise ValueError(f"prompt {empty[0]} is empty: there is nothing to go on from, not even a document separator")
     stops = _stops_by_prompt(stop, len(prompts))
+    lift = gate_bias * _comment_openers(policy) if gate_bias else None
     rows = [
-        _complete(policy, prompt, seed, max_new_tokens, texts, led_by)
+        _complete(policy, prompt, seed, max_new_tokens, texts, led_by, lift)
         for prompt, seed, texts in zip(prompts, seeds, stops, strict=True)
     ]
     decoder = Decoder(policy, rows, lambda logits, uniforms: draw(logits, uniforms, temperature, top_p), batch_size)
@@ -91,16 +96,23 @@ def _stops_by_prompt(stop: Sequence[str] | Sequence[Sequence[str]], n_prompts: i
 
 
 def _complete(
-    policy: Policy, prompt: Sequence[int], seed: int, max_new_tokens: int, stops: Sequence[str], led_by: str
+    policy: Policy,
+    prompt: Sequence[int],
+    seed: int,
+    max_new_tokens: int,
+    stops: Sequence[str],
+    led_by: str,
+    lift: Tensor | None,
 ) -> Row[Completion]:
-    """One completion, as a row of the decoder."""
+    """One completion, as a row of the decoder; ``lift`` holds where a comment may be opened."""
     random = np.random.default_rng(seed)
     feed, ids, logprobs, behaviour = list(prompt), list[int](), list[float](), list[float]()
     # A stop sequence that the newest token completes began within as many tokens as it has bytes.
     window = max((len(text.encode()) for text in stops), default=0)
     reason = StopReason.LENGTH
     while len(ids) < max_new_tokens:
-        drawn = yield Turn(feed, uniform=random.random())
+        opens = lift is not None and may_open_comment(led_by + policy.decode(ids))
+        drawn = yield Turn(feed, uniform=random.random(), lift=lift if opens else None)
         feed = [drawn.token]
         ids.append(drawn.token)
         logprobs.append(drawn.logprob)
@@ -116,6 +128,18 @@ def _complete(
             break
     text = led_by + policy.decode(ids[:-1] if reason is StopReason.EOS else ids)
     return Completion(ids, text[: _first_stop(text, stops)].removeprefix(led_by), logprobs, behaviour, reason, len(ids))
+
+
+def may_open_comment(text: str) -> bool:
+    """Does a line start at the end of ``text``, perhaps indented, that is behind no comment?"""
+    before, newline, line = text.rpartition("\n")
+    return bool(newline) and not line.strip() and not before.rpartition("\n")[2].lstrip().startswith("#")
+
+
+def _comment_openers(policy: Policy) -> Tensor:
+    """[V], 1 for tokens that open a comment at a line's start."""
+    opening = [text.lstrip(" \t").startswith("#") for text in policy.token_texts]
+    return torch.tensor(opening, dtype=torch.float32, device=policy.device)
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:

@@ -29,7 +29,7 @@ class Operation:
     def function(self) -> Callable[[Any, int], Any]:
         """The expression as a function of value and key."""
         scope = {"timedelta": timedelta}
-        return eval(f"lambda v, k: {self.expression.format(v='v', k='k')}", scope)  # type: ignore[no-any-return]  # noqa: S307
+        return eval(f"lambda v, k: {self.expression.format(v='v', k='k')}", scope)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

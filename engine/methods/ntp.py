@@ -62,7 +62,8 @@ def _spent_by(context: Context, key: str, arm: str) -> Spent:
 
 def _tries(context: Context) -> list[Trie]:
     """What is imitated: each trace, with the comments that the recipe asks for."""
-    comments = find_comments(context.recipe.ntp, [trace for trace, _ in context.traces])
+    seed = context.seeds.common("comments")
+    comments = find_comments(context.recipe.ntp, [trace for trace, _ in context.traces], seed)
     rows = [comments.of(trace) for trace, _ in context.traces]
     if context.recipe.ntp.comments != "none":
         commented, total = sum(any(row) for row in rows), sum(text is not None for row in rows for text in row)

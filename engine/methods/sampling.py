@@ -47,6 +47,8 @@ class Sampling:
     max_new_tokens: int
     temperature: float
     top_p: float = 1.0
+    gate_bias: float = 0.0
+    """Nats added to the logit of a comment where a line starts."""
 
 
 def draw(
@@ -87,6 +89,7 @@ def draw(
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
+            gate_bias=sampling.gate_bias,
             stop=[problem.stop for problem, _ in mine],
             led_by="\n" if policy.boundary.trailing else "",
             batch_size=compute.decode_batch,
@@ -108,17 +111,22 @@ def judge(
     problems: Sequence[Problem],
     completions: Sequence[Sequence[Completion]],
 ) -> list[list[Sample]]:
-    """*Collective.* The samples that the ``completions`` of each problem are, by the verdicts of the first rank."""
+    """*Collective.* The samples that the ``completions`` of each problem are, by the verdicts of the first rank.
+
+    Completions of a problem that say the same are judged once.
+    """
+    pairs = list(zip(problems, completions, strict=True))
     jobs = [
-        problem.job(completion.text)
-        for problem, group in zip(problems, completions, strict=True)
-        for completion in group
+        {completion.text: problem.job(completion.text) for completion in group}  # the texts in order, each once
+        for problem, group in pairs
     ]
+    each = [job for by_text in jobs for job in by_text.values()]
     with resources.ledger.clock("judge"):
-        results = iter(resources.ranks.from_first(lambda: list(sandbox().judge(jobs))))
+        verdicts = iter(resources.ranks.from_first(lambda: list(sandbox().judge(each))))
+    results = [{text: next(verdicts) for text in by_text} for by_text in jobs]
     return [
-        [Sample(problem, number, completion, next(results)) for number, completion in enumerate(group)]
-        for problem, group in zip(problems, completions, strict=True)
+        [Sample(problem, number, completion, of[completion.text]) for number, completion in enumerate(group)]
+        for (problem, group), of in zip(pairs, results, strict=True)
     ]
 
 

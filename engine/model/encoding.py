@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.corpora.traces import Annotated, IndentMode, Trace, latent_prefix, split_lead
 from engine.model.boundary import LEADING, Boundary, mismatches
@@ -21,6 +21,8 @@ class EncodedTrace:
     """For each line the tokens of its latent prefix; None where a latent may not start."""
     boundary: Boundary = LEADING
     """Where the chunks are cut."""
+    end: tuple[int, ...] = ()
+    """The document separator, which is imitated behind the last line; empty where it would end no completion."""
 
 
 def encode_prompt(policy: Policy, prompt: str) -> list[int]:
@@ -56,7 +58,8 @@ def encode_trace(policy: Policy, trace: Trace, indent_mode: IndentMode) -> Encod
         _prefix(policy, trace, t, indent_mode) if line.may_think else None for t, line in enumerate(trace.lines)
     ]
     gates = [None if prefix is None else policy.encode(prefix) for prefix in prefixes]
-    return EncodedTrace(encoded, [policy.encode(line) for line in lines], gates, policy.boundary)
+    end = tuple(token for token in policy.bos if token in policy.eos)
+    return EncodedTrace(encoded, [policy.encode(line) for line in lines], gates, policy.boundary, end)
 
 
 def _prefix(policy: Policy, trace: Trace, t: int, indent_mode: IndentMode) -> str:
@@ -72,6 +75,21 @@ def _chunks(boundary: Boundary, trace: Trace) -> list[str]:
         bodies = [trace.prompt, *(body for _, body in parts)]
         return [body + lead for body, lead in zip(bodies, leads, strict=True)]
     return [trace.prompt, *((lead or "\n") + body for lead, body in parts)]
+
+
+def rest_of(trace: EncodedTrace, comments: Sequence[list[int] | None], lines: int | None) -> EncodedTrace:
+    """``trace`` behind its first lines, which ``comments`` annotate, as a trace of so many lines, or of all.
+
+    A latent may stand before the first alone: what comes later is the joint event of no latent and the line.
+    """
+    done = list(trace.prompt)
+    for ids, prefix, comment in zip(trace.lines, trace.gates, comments, strict=False):
+        if prefix and comment is not None:
+            done += [*prefix, *comment, *trace.boundary.closing(comment)]
+        done += ids
+    t = len(comments)
+    coming = trace.lines[t : None if lines is None else t + lines]
+    return replace(trace, prompt=done, lines=coming, gates=[trace.gates[t], *[None] * (len(coming) - 1)])
 
 
 def chunk_mismatches(policy: Policy, annotated: Annotated, indent_mode: IndentMode) -> tuple[int, int]:

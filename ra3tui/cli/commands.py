@@ -24,11 +24,13 @@ COMMANDS = {
     "eval": "eval.evaluate",
     "judge": "judge.judge",
     "corpus": "corpus.corpus",
+    "reproduce": "reproduce.reproduce",
     "doctor": "doctor.doctor",
 }
 """Name to module and function."""
 GROUPS = {
     "recipe": ("recipe.app", "List, show and check recipes."),
+    "suite": ("suite.app", "List, show and check suites of problems."),
     "sandbox": ("sandbox.app", "See what isolates here, build its image, run a program in it."),
 }
 

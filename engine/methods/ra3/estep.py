@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
+from typing import Literal
 
 import torch
 
@@ -63,7 +64,8 @@ def _rolled_out(
     context: Context, actors: Actors, batch: list[int], explore: float, labels: tuple[object, ...]
 ) -> list[Group]:
     settings = context.recipe.ra3
-    sampling = LatentSampling(settings.group_size, explore, settings.estep.mode)
+    mode: Literal["trajectory", "branch"] = "branch" if settings.estep.mode == "branch" else "trajectory"
+    sampling = LatentSampling(settings.group_size, explore, mode)
     seed = partial(context.seeds, *labels)
     return roll_out(context.resources, settings, actors, context.traces, batch, sampling, seed)
 

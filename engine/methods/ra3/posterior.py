@@ -5,7 +5,8 @@ is weighed by prior times likelihood over proposal, p(z) exp(R / tau) / b(z), an
 the best. The prior of a comment's words is the policy's, so only their temperature is corrected for; the prior of the
 gate is the bound's, and is part of the reward's charge.
 
-In ``branch`` mode a line's latents compete with each other, in ``trajectory`` mode whole annotations do.
+In ``branch`` mode a line's latents compete with each other, in ``trajectory`` mode whole annotations do; in ``line``
+mode a line's latents do, drawn behind those that were kept for the lines before.
 Shapes: G rollouts of a trace, T lines.
 """
 
@@ -81,13 +82,17 @@ def keep_lines(group: Group, weights_GT: Floats, pick: Pick) -> Rollout:
     """The rollout made of the latent picked at each line."""
     kept = Rollout()
     for t in range(weights_GT.shape[1]):
-        chosen = group.rollouts[pick(weights_GT[:, t])]
-        kept.gates.append(chosen.gates[t])
-        kept.comments.append(chosen.comments[t])
-        kept.comment_logprobs.append(chosen.comment_logprobs[t])
-        kept.behaviour_logprobs.append(chosen.behaviour_logprobs[t])
-        kept.ended.append(chosen.ended[t])
+        extend(kept, group.rollouts[pick(weights_GT[:, t])], t)
     return kept
+
+
+def extend(kept: Rollout, chosen: Rollout, t: int) -> None:
+    """Append to ``kept`` the latent that ``chosen`` has at line ``t``."""
+    kept.gates.append(chosen.gates[t])
+    kept.comments.append(chosen.comments[t])
+    kept.comment_logprobs.append(chosen.comment_logprobs[t])
+    kept.behaviour_logprobs.append(chosen.behaviour_logprobs[t])
+    kept.ended.append(chosen.ended[t])
 
 
 def keep_trace(group: Group, weights_GT: Floats, pick: Pick) -> Rollout:

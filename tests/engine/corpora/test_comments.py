@@ -67,3 +67,13 @@ def test_a_file_that_is_not_there_or_fits_nothing_is_one_line(tmp_path: Path) ->
         find_comments(Ntp(comments="file", comments_path=str(tmp_path / "pipe")), [TRACE])
     with pytest.raises(UsageFault, match=r"no comments for any trace.*1 not of a trace in use"):
         find_comments(settings_for(tmp_path, {"trace": "c", "comments": []}), [TRACE])
+
+
+def test_shuffled_comments_are_the_experts_each_in_the_place_of_another() -> None:
+    traces = [parse_trace(f"# says {n}\nx = {n}\ny = {n}\n", id=str(n)) for n in range(20)]
+    settings = Ntp(comments="shuffled")
+    found = [find_comments(settings, traces, seed).by_trace for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+    assert sorted(text for row in found[0].values() for text in row if text) == sorted(f" says {n}" for n in range(20))
+    assert all(row[0] is not None and row[1] is None for row in found[0].values())
+    assert sum(found[0][trace.id] == trace.comments for trace in traces) < 10

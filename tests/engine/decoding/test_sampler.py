@@ -1,6 +1,7 @@
 """Decoding against slow versions without cache, batch or mask, and attacks on what rows share."""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ from engine.decoding.beginnings import common
 from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, draw
 from engine.decoding.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.decoding.latents import Rollout, annotate
-from engine.decoding.sampler import Completion, StopReason, generate
+from engine.decoding.sampler import Completion, StopReason, generate, may_open_comment
 from engine.model.boundary import LEADING
 from engine.model.encoding import chunk_mismatches, encode_trace
 from engine.model.policy import Policy, Support
@@ -53,6 +54,32 @@ class TestGenerate:
         alone = sample(policy, 1)
         together = sample(policy, batch_size)
         assert [c.ids for c in together] == [c.ids for c in alone]
+
+    @pytest.mark.parametrize(
+        ("text", "may"),
+        [
+            ("\n", True),
+            ("\n    ", True),
+            ("", False),
+            ("x = 1", False),
+            ("\n    # a\n    ", False),
+            ("\n    x  # a\n", True),
+        ],
+    )
+    def test_a_comment_may_be_opened_where_a_line_starts_behind_no_comment(self, text: str, may: bool) -> None:
+        assert may_open_comment(text) is may
+
+    def test_a_gate_held_open_is_told_by_its_bias(self, policy: Policy) -> None:
+        """With one beyond all logits each line that starts opens a comment; with one below them, none does."""
+
+        def comments(bias: float) -> list[bool]:
+            written = [completion.text for completion in sample(policy, 3, gate_bias=bias, max_new_tokens=60)]
+            texts = [text for text in written if "\n" in text[:-8]]
+            return [re.search(r"^[ \t]*#", text, re.MULTILINE) is not None for text in texts]
+
+        assert comments(1000.0)
+        assert all(comments(1000.0))
+        assert not any(comments(-1000.0))
 
     def test_draws_do_not_depend_on_the_neighbours(self, policy: Policy) -> None:
         straight = sample(policy, 3)

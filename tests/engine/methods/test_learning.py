@@ -14,13 +14,13 @@ from accelerate import Accelerator
 
 from engine.corpora.traces import Line, Trace
 from engine.decoding.sampler import StopReason, generate
-from engine.methods.ra3.annotation import _resampled
+from engine.methods.ra3.annotation import _drawn, _resampled, _resampled_by_line
 from engine.methods.ra3.estep import _improve as improve_q
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.rlvr import _improve as improve_policy
 from engine.methods.rlvr import form_group, sample_tries
 from engine.methods.sampling import Sample
-from engine.model.encoding import EncodedTrace
+from engine.model.encoding import EncodedTrace, rest_of
 from engine.model.events import add_annotated, annotated_trie
 from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
@@ -160,29 +160,92 @@ def test_the_gate_shuts_where_a_latent_costs_more_than_it_gains(mode: str) -> No
     assert after["think"] < 0.15
 
 
-@pytest.mark.parametrize("mode", ["trajectory", "branch"])
+def annotating(policy: Policy, ra3: Ra3, program: Trace, encoded: EncodedTrace, traces: int) -> Any:
+    given = resources(policy)
+    return SimpleNamespace(
+        recipe=SimpleNamespace(ra3=ra3),
+        resources=given,
+        memory=given.memory,
+        traces=[(program, encoded)] * traces,
+        seeds=Seeds(2, 0),
+    )
+
+
+def latents_of(groups: Any) -> list[list[list[int] | None]]:
+    return [rollout.comments for group in groups for rollout in group.rollouts]
+
+
+@pytest.mark.parametrize("mode", ["trajectory", "branch", "line"])
 @pytest.mark.parametrize("select", ["sample", "best"])
 def test_resampling_keeps_helpful_latents_which_the_m_step_learns(mode: str, select: str) -> None:
     base = settings(mode, 0.05, method="smc")
     ra3 = base.model_copy(update={"mstep": base.mstep.model_copy(update={"select": select})})
     policy = informed_policy()
-    before, given = chances(policy), resources(policy)
-    context: Any = SimpleNamespace(
-        recipe=SimpleNamespace(ra3=ra3),
-        resources=given,
-        memory=given.memory,
-        traces=[(PROGRAM, trace(A))] * 16,
-        seeds=Seeds(2, 0),
-    )
-    frozen, shares = policy.frozen(), list[float]()
-    groups = _resampled(context, Actors(frozen, frozen, frozen), list(range(16)), 8, 0, shares)
-    latents = [rollout.comments for group in groups for rollout in group.rollouts]
+    before, context = chances(policy), annotating(policy, ra3, PROGRAM, trace(A), 16)
+    frozen = policy.frozen()
+    resample = _resampled_by_line if mode == "line" else _resampled
+    groups, shares = resample(context, Actors(frozen, frozen, frozen), list(range(16)), 8, 0)
+    latents = latents_of(groups)
     assert latents.count([[A]]) > 2 * latents.count([[B]])
-    assert all(1 / 8 <= share <= 1 for share in shares)
+    assert len(shares) == 16
+    assert all(1 / 9 <= share <= 1 for share in shares)
     teacher = trainer(policy, 0.02)
     for _ in range(10):
         teacher.update([annotated_trie(trace(A), comments) for comments in latents])
     assert chances(policy)["a"] > before["a"] + 0.2
+
+
+LONG = 3
+PROGRAM_OF_LINES = Trace("t", "ab", tuple(Line("\na", "", True) for _ in range(LONG)))
+TRACE_OF_LINES = EncodedTrace([A, B], [[NEWLINE, A]] * LONG, [GATE] * LONG)
+
+
+def all_right(mode: str) -> int:
+    """Of 32 traces of several lines, how many have the helpful latent before every line."""
+    policy, random = toy_policy(1, layers=2), np.random.default_rng(0)
+    teacher = trainer(policy, 0.02)
+    for _ in range(80):
+        words = random.choice([A, B], (8, LONG)).tolist()
+        latents = [[[word] if random.random() < 0.5 else None for word in row] for row in words]
+        traces = [EncodedTrace([A, B], [[NEWLINE, word] for word in row], [GATE] * LONG) for row in words]
+        teacher.update([annotated_trie(*pair) for pair in zip(traces, latents, strict=True)])
+    ra3 = settings(mode, 0.0, method="smc", explore=0.5)
+    context, frozen = annotating(policy, ra3, PROGRAM_OF_LINES, TRACE_OF_LINES, 32), policy.frozen()
+    resample = _resampled_by_line if mode == "line" else _resampled
+    groups, _ = resample(context, Actors(frozen, frozen, frozen), list(range(32)), 8, 0)
+    return latents_of(groups).count([[A]] * LONG)
+
+
+@pytest.mark.medium
+def test_line_by_line_finds_a_plan_that_whole_annotations_miss() -> None:
+    assert all_right("line") > all_right("trajectory") + 8
+
+
+def test_a_line_is_drawn_behind_the_latents_kept_before_it() -> None:
+    comments: list[list[int] | None] = [[B], None]
+    rest = rest_of(TRACE_OF_LINES, comments, 1)
+    assert rest.prompt == [A, B, *GATE, B, NEWLINE, A, NEWLINE, A]
+    assert (rest.lines, rest.gates) == ([[NEWLINE, A]], [GATE])
+    further = rest_of(TRACE_OF_LINES, comments[:1], None)
+    assert (len(further.lines), further.gates) == (2, [GATE, None])
+
+
+@pytest.mark.parametrize(
+    ("method", "mode"), [("rl", "trajectory"), *(("smc", m) for m in ("trajectory", "branch", "line"))]
+)
+@pytest.mark.parametrize("bound", ["penalty", "bernoulli"])
+def test_where_every_latent_harms_the_best_is_none_at_all(method: str, mode: str, bound: str) -> None:
+    """The gate is held open, so that every draw thinks."""
+    ra3 = settings(mode if method == "smc" else "trajectory", 50.0, method=method, explore=1.0, explore_prior=1.0)
+    ra3 = ra3.model_copy(update={"bound": bound, "mstep": ra3.mstep.model_copy(update={"explore": 1.0})})
+    policy = informed_policy()
+    context, frozen = annotating(policy, ra3, PROGRAM, trace(A), 4), policy.frozen()
+    keep = {"rl": _drawn, "smc": _resampled_by_line if mode == "line" else _resampled}[method]
+    groups, _ = keep(context, Actors(frozen, frozen, frozen), list(range(4)), 4, 0)
+    assert latents_of(groups) == [[None]] * 4
+    (gate,) = groups[0].rollouts[0].gates
+    assert gate is not None
+    assert 0.1 < math.exp(gate.logprob_think) < 0.9  # the policy's own, for the bound's KL
 
 
 def test_an_m_step_with_good_comments_lowers_the_cross_entropy_of_code_below_that_without() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from engine.model.encoding import EncodedTrace
-from engine.model.events import add_annotated, annotated_trie
+from engine.model.events import add_annotated, annotated_trie, bare_trie
 from engine.model.logprobs import logprobs
 from engine.model.tries import TrieBuilder, collate
 from tests.engine.tiny import encoded, slow_comment, tiny_policy
@@ -30,6 +32,20 @@ def test_imitation_asks_for_every_token_behind_the_prompt_by_what_it_is() -> Non
     assert targets.coefficients.tolist() == [1.0] * 9
     assert targets.nodes.tolist() == list(range(1, 10))  # each behind the one before it
     assert np.isnan(targets.old).all()
+
+
+def test_imitation_asks_for_the_end_of_the_document_which_held_out_code_does_not() -> None:
+    ending = replace(TRACE, end=(3,))
+    targets = annotated_trie(ending, [None, None, None]).targets
+    assert (int(targets.tokens[-1]), targets.names[targets.labels[-1]]) == (3, "end")
+    assert targets.nodes.tolist() == list(range(1, 7))
+    assert bare_trie(ending).targets.tokens.tolist() == [10, 11, 12, 13, 14]
+
+
+def test_a_trace_ends_with_what_ends_a_completion() -> None:
+    policy = tiny_policy()
+    assert {trace.end for trace in encoded()} == {policy.bos}
+    assert set(policy.bos) <= policy.eos
 
 
 @pytest.mark.parametrize("ended", [True, False])

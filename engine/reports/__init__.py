@@ -1,0 +1,1 @@
+"""What several launches of one recipe show together, told from the store alone. Torch-free."""

@@ -1,0 +1,68 @@
+"""Line charts as SVG, small enough to be read as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from engine.reports.trials import Floats
+
+COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2")
+_WIDTH, _HEIGHT = 640, 320
+Place = Callable[[float, float], str]
+"""From a place along the chart and a value to `x,y`."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 30, 42
+
+
+def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
+    """A chart of curves by name, each [S, N]: the mean over S at 1 … N as a line, least to most as a band."""
+    lows = [curve.min() for curve in curves.values()]
+    highs = [curve.max() for curve in curves.values()]
+    bottom, top = min(0.0, *lows), max(highs) * 1.05 or 1.0
+    longest = max(curve.shape[1] for curve in curves.values())
+
+    def place(n: float, value: float) -> str:
+        across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (n / max(1, longest - 1))
+        up = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (value - bottom) / (top - bottom)
+        return f"{across:.1f},{up:.1f}"
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
+        'font-size="12" fill="#333">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
+        f'<text x="{_LEFT}" y="18" font-size="14">{escape(title)}</text>',
+        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 8}" text-anchor="end">{escape(x)}</text>',
+        f'<text x="{_LEFT}" y="{_HEIGHT - 8}">{escape(y)}</text>',
+    ]
+    for value in np.linspace(bottom, top / 1.05, 5):
+        left, height = place(0, value).split(",")
+        parts.append(f'<path d="M{left} {height}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{height}" text-anchor="end" dy="4">{value:.2f}</text>')
+    for number, (name, curve) in enumerate(curves.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        parts += [_band(curve, place, colour), _line(curve.mean(0), place, colour)]
+        top_of = _TOP + 16 * number + 8
+        parts.append(f'<path d="M{_WIDTH - 130} {top_of}h18" stroke="{colour}" stroke-width="3"/>')
+        parts.append(f'<text x="{_WIDTH - 106}" y="{top_of + 4}">{escape(name)}</text>')
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def _line(values: Floats, place: Place, colour: str) -> str:
+    points = " ".join(place(n, float(value)) for n, value in enumerate(values))
+    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+
+
+def _band(curve: Floats, place: Place, colour: str) -> str:
+    there = [place(n, float(value)) for n, value in enumerate(curve.min(0))]
+    back = [place(n, float(value)) for n, value in enumerate(curve.max(0))]
+    return f'<polygon points="{" ".join([*there, *reversed(back)])}" fill="{colour}" opacity="0.15"/>'
+
+
+def smoothed(series: Sequence[float], window: int) -> Floats:
+    """Running means over so many values, fewer at the beginning."""
+    sums = np.cumsum([0.0, *series])
+    ends = np.arange(1, len(series) + 1)
+    begins = np.maximum(0, ends - window)
+    return np.asarray((sums[ends] - sums[begins]) / (ends - begins))

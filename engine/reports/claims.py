@@ -1,0 +1,159 @@
+"""The paper's four claims (Zhang et al., 2025), each as what the trials of a reproduction say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from engine.reports.charts import line_chart, smoothed
+from engine.reports.intervals import Interval, across
+from engine.reports.trials import Floats, Trial, pass_matrix
+from engine.store.reader import Reader
+
+Rows = list[list[str]]
+MEASURED = {
+    "base": ("base", "base"),
+    "NTP": ("ntp", "ntp"),
+    "RA3": ("ra3", "ra3"),
+    "NTP, RA3's seconds": ("ntp-seconds", "ntp"),
+    "NTP, RA3's FLOPs": ("ntp-flops", "ntp"),
+    "oracle comments": ("oracle", "ntp"),
+    "shuffled comments": ("shuffled", "ntp"),
+    "base, gate held open": ("open", "base"),
+    "base + RLVR": ("base", "base+rlvr"),
+    "NTP + RLVR": ("ntp", "ntp+rlvr"),
+    "RA3 + RLVR": ("ra3", "ra3+rlvr"),
+}
+"""What is compared: its name in the tables, its arm and the stages before the evaluation."""
+PAIRS = (("RA3", "NTP"), ("NTP", "base"), ("RA3", "NTP, RA3's seconds"), ("RA3", "NTP, RA3's FLOPs"))
+PENALTIES = {"c = 0.01": "c001", "c = 0.05": "ra3", "c = 0.2": "c02"}
+_LAST = 10
+"""Updates whose mean is what an arm came to."""
+
+
+def by_model(trials: Sequence[Trial]) -> list[tuple[str, list[Trial]]]:
+    """The trials of each base model."""
+    return [(model, list(own)) for model, own in groupby(trials, key=lambda trial: trial.model)]
+
+
+def pass_table(trials: Sequence[Trial], k: int) -> Rows:
+    """pass@k of each measured model, a row each, with what its training cost."""
+    rows = []
+    for name, what in MEASURED.items():
+        costs = [trial.evaluations[what].costs for trial in trials]
+        mean = {key: float(np.mean([cost[key] for cost in costs])) for key in ("tokens_trained", "flops", "seconds")}
+        rows.append(
+            [
+                name,
+                in_percent(across(pass_matrix(trials, what, 1))),
+                in_percent(across(pass_matrix(trials, what, k))),
+                f"{mean['tokens_trained'] / 1000:.0f}k",
+                f"{mean['flops'] / 1e9:.0f}",
+                f"{mean['seconds']:.0f}",
+            ]
+        )
+    return rows
+
+
+def pair_table(trials: Sequence[Trial], k: int) -> Rows:
+    """What the first of each pair has more than the second, on the same problems and draws."""
+    return [
+        [f"{first} - {second}", *(in_percent(gain(trials, first, second, at), signed=True) for at in (1, k))]
+        for first, second in (*PAIRS, ("RA3 + RLVR", "NTP + RLVR"))
+    ]
+
+
+def gain(trials: Sequence[Trial], first: str, second: str, k: int) -> Interval:
+    """pass@k of one of `MEASURED` less that of another, paired by seed and problem."""
+    return across(pass_matrix(trials, MEASURED[first], k) - pass_matrix(trials, MEASURED[second], k))
+
+
+def code_losses(reader: Reader, trials: Sequence[Trial]) -> tuple[Floats, Floats]:
+    """[S] nats a token of code at the end of NTP and of RA3's last M-step."""
+    found = [
+        [float(np.mean([value for _, value in reader.series(trial.runs[arm], key)][-_LAST:])) for trial in trials]
+        for arm, key in (("ntp", "ntp/loss_code"), ("ra3", "mstep/loss_code"))
+    ]
+    return np.array(found[0]), np.array(found[1])
+
+
+def rewards(reader: Reader, trials: Sequence[Trial], arm: str) -> Floats:
+    """[S, N] share of samples that passed at each update of RLVR."""
+    return np.array([[value for _, value in reader.series(trial.runs[arm], "rlvr/reward")] for trial in trials])
+
+
+def steps_to(rewards_SN: Floats, levels_S: Floats, window: int = 3) -> list[int | None]:
+    """For each seed the first update whose running mean reaches its level; None where none does."""
+    found = []
+    for series, level in zip(rewards_SN, levels_S, strict=True):
+        reached = np.nonzero(smoothed(list(series), window) >= level)[0]
+        found.append(int(reached[0]) + 1 if len(reached) else None)
+    return found
+
+
+def convergence_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
+    """Of RLVR from each model: the reward it began and ended with, and the updates to what NTP's came to."""
+    curves = {arm: rewards(reader, trials, arm) for arm in ("base", "ntp", "ra3")}
+    goals = np.array([smoothed(list(row), 3)[-1] for row in curves["ntp"]])
+    rows = []
+    for arm, curve in curves.items():
+        steps = steps_to(curve, goals)
+        ended = np.array([smoothed(list(row), 3)[-1] for row in curve])
+        rows.append(
+            [
+                arm,
+                in_percent(across(curve[:, 0])),
+                in_percent(across(ended)),
+                ", ".join("never" if step is None else str(step) for step in steps),
+            ]
+        )
+    return rows
+
+
+def penalty_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
+    """The ablation of c: where it thinks, what that costs, what it gives."""
+    rows = []
+    for name, arm in PENALTIES.items():
+        latest = [reader.latest(trial.runs[arm]) for trial in trials]
+        costs = [trial.evaluations[arm, "ra3"].costs for trial in trials]
+        rows.append(
+            [
+                name,
+                in_percent(across(np.array([values["annotate/think_rate"] for values in latest]))),
+                f"{np.mean([cost['tokens_generated'] for cost in costs]) / 1000:.0f}k",
+                f"{np.mean([cost['seconds'] for cost in costs]):.0f}",
+                in_percent(across(pass_matrix(trials, (arm, "ra3"), 1))),
+            ]
+        )
+    return rows
+
+
+def draw_rewards(reader: Reader, trials: Sequence[Trial], file: Path) -> None:
+    """The rewards of RLVR from each model, as a chart."""
+    curves = {arm: rewards(reader, trials, arm) for arm in ("base", "ntp", "ra3")}
+    file.write_text(line_chart("RLVR from each model", "update", "share that passed", curves), encoding="utf-8")
+
+
+def draw_losses(reader: Reader, trials: Sequence[Trial], file: Path) -> None:
+    """The code losses of NTP and of the M-steps, as a chart over their updates."""
+    series = {
+        "ntp": [[value for _, value in reader.series(trial.runs["ntp"], "ntp/loss_code")] for trial in trials],
+        "ra3": [[value for _, value in reader.series(trial.runs["ra3"], "mstep/loss_code")] for trial in trials],
+    }
+    curves = {name: np.array([row[: min(map(len, rows))] for row in rows]) for name, rows in series.items()}
+    chart = line_chart("Cross-entropy of code while imitating", "update", "nats a token", curves)
+    file.write_text(chart, encoding="utf-8")
+
+
+def in_percent(interval: Interval, *, signed: bool = False) -> str:
+    """`57.1 [50.2, 63.0]`."""
+    value, low, high = (100 * part for part in interval)
+    return f"{value:{'+' if signed else ''}.1f} [{low:.1f}, {high:.1f}]"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))

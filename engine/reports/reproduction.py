@@ -1,0 +1,86 @@
+"""The report of a reproduction, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engine.reports import claims
+from engine.reports.intervals import across
+from engine.reports.trials import Trial
+from engine.store.reader import Reader
+
+MOST_SAMPLES = 5
+"""The k beside 1."""
+
+
+def write_report(reader: Reader, trials: Sequence[Trial], file: Path, command: str, machine: str) -> None:
+    """Write ``file``, Markdown, and its charts beside it."""
+    parts = [_head(trials, command, machine)]
+    for number, (model, own) in enumerate(claims.by_model(trials)):
+        parts.append(_of_model(reader, model, own, file, number))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _head(trials: Sequence[Trial], command: str, machine: str) -> str:
+    seeds = sorted({trial.seed for trial in trials})
+    return f"""# RA3 at half a million weights: the paper's claims on katas
+
+Made by `{command}` on {machine}, seeds {", ".join(map(str, seeds))};
+this page is written from the store alone. Values are means over seeds and problems in percent, square brackets 95%
+intervals that take both for chance (bootstrap over seeds and problems); differences are paired: the same seed, problems
+and draws. `FLOPs` (in billions), `seconds` and `tokens` are those of training, measuring left out; the recipe is
+`ra3 recipe show reproduce`."""
+
+
+def _of_model(reader: Reader, model: str, trials: Sequence[Trial], file: Path, number: int) -> str:
+    k = MOST_SAMPLES
+    ntp, ra3 = claims.code_losses(reader, trials)
+    rewards, losses = (file.with_name(f"{file.stem}-{what}-{number}.svg") for what in ("rewards", "losses"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    claims.draw_rewards(reader, trials, rewards)
+    claims.draw_losses(reader, trials, losses)
+    above = [claims.gain(trials, *pair, at).is_above_zero for pair in claims.PAIRS[:2] for at in (1, k)]
+    lower = across(ntp - ra3)
+    higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1)
+    told = claims.markdown
+    return f"""## Base model {_name(model)}, {len(trials)} seeds
+
+### (a) RA3 > NTP > base: {_verdict(all(above))}
+
+{told(["model", "pass@1", f"pass@{k}", "tokens", "FLOPs", "seconds"], claims.pass_table(trials, k))}
+
+{told(["paired difference", "pass@1", f"pass@{k}"], claims.pair_table(trials, k))}
+
+### (b) The M-step's cross-entropy of code ends below NTP's: {_verdict(lower.is_above_zero)}
+
+NTP ends at {np.mean(ntp):.3f} nats a token of code, the M-step at {np.mean(ra3):.3f}; NTP less M-step {lower.value:.3f}
+[{lower.low:.3f}, {lower.high:.3f}].
+
+![cross-entropy of code]({losses.name})
+
+### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(higher.is_above_zero)}
+
+{
+        told(
+            ["RLVR from", "reward at first", "reward at last", "updates to NTP's last reward, a seed each"],
+            claims.convergence_table(reader, trials),
+        )
+    }
+
+![reward of RLVR]({rewards.name})
+
+### (d) The penalty c: more of it, fewer comments
+
+{told(["c", "lines with a latent", "tokens generated", "seconds", "pass@1"], claims.penalty_table(reader, trials))}"""
+
+
+def _name(model: str) -> str:
+    return f"`{Path(model).name}`"
+
+
+def _verdict(holds: bool) -> str:
+    return "holds" if holds else "does not hold"

@@ -1,0 +1,91 @@
+"""The pre-training of ra3-tiny: the same bits from the same seed, and an optimiser that goes downhill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+import torch
+
+from engine.katas.splits import draw_katas
+from engine.pretraining.documents import Mixture, draw_batches, encode, train_tokenizer
+from engine.pretraining.measuring import measure
+from engine.pretraining.muon import Muon, orthogonal
+from engine.pretraining.train import Settings, pretrain
+
+SHORT = replace(Settings(), tokens=6000, width=32, hidden=64, layers=1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer()
+
+
+def test_one_seed_gives_one_model_and_another_seed_another():
+    first, again, other = (pretrain(replace(SHORT, seed=seed), lambda _: None) for seed in (0, 0, 1))
+    assert first.digest == again.digest != other.digest
+    weights, same, different = (result.model.state_dict() for result in (first, again, other))
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    assert not torch.equal(weights["model.norm.weight"], different["model.norm.weight"])
+
+
+@pytest.mark.medium
+def test_the_loss_falls():
+    curve = pretrain(replace(SHORT, tokens=80_000), lambda _: None, points=10).curve
+    assert curve[-1][1] < curve[0][1] - 1
+    assert [tokens for tokens, _ in curve] == sorted(tokens for tokens, _ in curve)
+
+
+def test_what_is_given_is_no_target_and_the_end_is(tokenizer):
+    kata = next(draw_katas("pretrain", 0))
+    document = encode(tokenizer, kata, commented=False)
+    assert document.given[0] == document.learnt[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(document.given[1:]) == kata.prompt
+    assert tokenizer.decode(document.learnt[:-1]) == kata.code
+
+
+def test_batches_hold_so_many_tokens_and_the_shares_they_are_asked_for(tokenizer):
+    batches = list(islice(draw_batches(tokenizer, Mixture(1.0, 0.0), 2000, "s"), 20))
+    assert all(sum(map(len, batch)) <= 2000 for batch in batches)
+    hash_ = tokenizer.backend_tokenizer.encode("\n    #").ids[-1]
+    documents = [document for batch in batches for document in batch]
+    assert sum(hash_ in document.learnt for document in documents) > len(documents) / 2
+    bare = [d for batch in islice(draw_batches(tokenizer, Mixture(0.0, 0.0), 2000, "s"), 20) for d in batch]
+    assert not any(hash_ in document.learnt for document in bare)
+    copies = [d for batch in islice(draw_batches(tokenizer, Mixture(0.0, 1.0), 2000, "s"), 20) for d in batch]
+    assert all(document.given[1:] == document.learnt[:-1] for document in copies)
+
+
+def test_every_digit_and_noun_is_one_token(tokenizer):
+    ids = tokenizer.backend_tokenizer.encode(" apples 3 + pears 9 2").ids
+    assert [tokenizer.decode([token]) for token in ids] == [" apples", " 3", " +", " pears", " 9", " 2"]
+
+
+def test_orthogonal_steps_have_singular_values_near_one():
+    matrices = torch.randn(3, 24, 40, generator=torch.Generator().manual_seed(0))
+    for batch in (matrices, matrices.mT):
+        values = torch.linalg.svdvals(orthogonal(batch))
+        assert values.min() > 0.3
+        assert values.max() < 1.3
+        left, _, right = torch.linalg.svd(batch, full_matrices=False)
+        assert (
+            torch.nn.functional.cosine_similarity(orthogonal(batch).flatten(1), (left @ right).flatten(1)).min() > 0.9
+        )
+
+
+def test_muon_goes_downhill_by_its_learning_rate():
+    matrix = torch.nn.Parameter(torch.eye(4) * 3)
+    muon = Muon([matrix], weight_decay=0.0)
+    matrix.square().sum().backward()
+    muon.step(0.5)
+    moved = 3 - matrix.detach().diagonal()
+    assert moved.min() > 0.25
+    assert moved.max() < 0.65
+
+
+def test_the_measures_of_a_model_that_knows_nothing(tokenizer):
+    measures = measure(pretrain(SHORT, lambda _: None).model, tokenizer)
+    assert set(measures) >= {"gate", "code", "key/1", "key/5", "key/commented", "comment/1", "comment/20"}
+    assert all(0 <= value <= 1 for value in measures.values())
+    assert measures["key/commented"] < 0.5
