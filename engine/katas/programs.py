@@ -13,7 +13,7 @@ from engine.katas.operations import DOMAINS, Domain, Operation, Value
 ENTRY_POINT = "solve"
 MOST_TERMS = 5
 _STEPS = {1: 30, 2: 50, 3: 20}
-_TERMS = {1: 25, 2: 15, 3: 20, 4: 25, 5: 15}
+_TERMS = {1: 45, 2: 15, 3: 15, 4: 15, 5: 10}
 
 
 class Step(NamedTuple):

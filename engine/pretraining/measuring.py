@@ -30,7 +30,7 @@ def measure(model: Any, tokenizer: Any) -> dict[str, float]:
     for begin in range(0, _KATAS, _BATCH):
         for commented in (True, False):
             _measure(model, tokenizer, katas[begin : begin + _BATCH], commented, hits)
-    return {name: round(mean(values), 4) for name, values in sorted(hits.items())}
+    return {name: round(float(mean(values)), 4) for name, values in sorted(hits.items())}
 
 
 def _measure(

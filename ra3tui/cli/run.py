@@ -59,7 +59,7 @@ def run(
         fork_run(home, fork, changes, name=name, tags=tag or (), dry_run=dry_run, detach=detach, as_json=as_json)
         return
     if recipe is None:
-        raise UsageFault("name a recipe, such as `ra3 run smoke`; `ra3 recipe list` shows those that are shipped")
+        raise UsageFault("name a recipe, such as `ra3 run quickstart`; `ra3 recipe list` shows those that are shipped")
     from engine.recipe.files import load_recipe
 
     resolved = load_recipe(recipe, changes)

@@ -22,7 +22,7 @@ from ra3tui.widgets.runs_table import RunsTable
 if TYPE_CHECKING:
     from engine.store.reader import Reader
 
-EMPTY = "No runs here yet. Press n to start one, or in a shell: ra3 run smoke"
+EMPTY = "No runs here yet. Press n to start one, or in a shell: ra3 run quickstart"
 
 
 class RunsScreen(PollingScreen[list[RunSummary]]):

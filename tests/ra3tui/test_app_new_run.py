@@ -46,7 +46,7 @@ async def test_shipped_recipes_are_listed_and_shown_with_every_default(app: App)
         screen = await opened(pilot)
         await until(pilot, lambda: "random:tiny" in screen_text(app))
         listed = [option.id for option in screen.query_one(OptionList).options]
-        assert listed[:2] == ["smoke", "smollm2"]  # those that vary them come after
+        assert listed[:3] == ["quickstart", "smoke", "smollm2"]  # those that vary them come after
         assert set(listed) == set(shipped())
         assert "mixed_precision" in screen_text(app)  # a default that the shipped file does not name
 

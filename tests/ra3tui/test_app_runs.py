@@ -33,7 +33,7 @@ async def test_runs_stand_under_their_launch_with_status_loss_and_pass_at_1(app:
 @pytest.mark.medium
 async def test_a_home_without_a_store_says_what_to_do_and_is_picked_up_when_it_appears(app: App, home: Path) -> None:
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "ra3 run smoke" in screen_text(app))
+        await until(pilot, lambda: "ra3 run quickstart" in screen_text(app))
         seeded.fill(home)
         await until(pilot, lambda: "ra301" in screen_text(app))
         assert not app.screen.query_one(Notice).message
