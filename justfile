@@ -61,3 +61,11 @@ gpu-check *args:
 # Which architectures of the installed transformers are right here: writes docs/models.md
 models *args:
     python bench/models.py {{args}}
+
+# ra3-tiny from scratch, about 15 minutes on two cores: `just pretrain-tiny --out DIR`
+pretrain-tiny *args:
+    python -m engine.pretraining {{args}}
+
+# The paper's claims on katas: `just reproduce --seeds 5 --jobs 2`
+reproduce *args:
+    python -m ra3tui.cli reproduce {{args}}

@@ -52,10 +52,14 @@ def main() -> int:
     }
     (arguments.out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(measures, indent=1))  # noqa: T201
-    missed = [f"{name} = {value}" for name, value in measures.items() if not _within(name, value)]
-    if missed:
-        print(f"bounds missed: {', '.join(missed)}", file=sys.stderr)  # noqa: T201
-    return 1 if missed else 0
+    if outside := missed(measures):
+        print(f"bounds missed: {', '.join(outside)}", file=sys.stderr)  # noqa: T201
+    return 1 if outside else 0
+
+
+def missed(measures: dict[str, float]) -> list[str]:
+    """Which measures are outside their bounds, as `gate = 0.5`."""
+    return [f"{name} = {value}" for name, value in measures.items() if not _within(name, value)]
 
 
 def _within(name: str, value: float) -> bool:

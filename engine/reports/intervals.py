@@ -9,6 +9,7 @@ import numpy as np
 from engine.reports.trials import Floats
 
 _RESAMPLES = 4000
+_ROUNDING = 1e-9
 
 
 class Interval(NamedTuple):
@@ -20,8 +21,8 @@ class Interval(NamedTuple):
 
     @property
     def is_above_zero(self) -> bool:
-        """Is all of it?"""
-        return self.low > 0
+        """Is all of it, by more than rounding?"""
+        return self.low > _ROUNDING
 
 
 def across(values_SP: Floats, seed: int = 0) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ AT_WORK = ("running", "paused")
 ENDED = ("done", "failed", "stopped", "lost")
 
 
+_RANGE = re.compile(r"\[\d*:\d*\]")
+"""Of a suite's name: which of its file's problems."""
 Counts = dict[tuple[int, str], dict[str, tuple[int, int]]]
 """By an evaluation's position and suite: of each problem, how many samples were judged, and how many of them passed."""
 
@@ -102,6 +105,15 @@ class Reader:
         """Annotated traces behind the cursor ``after`` (an id)."""
         return self._behind("traces", run, after, limit)
 
+    def likeliest(self, run: str, count: int) -> list[dict[str, Any]]:
+        """Of the traces of a run's last M-step those that latents made likelier by most, no two from one source."""
+        query = (
+            "SELECT source, prompt, text, bound - bare AS gain, max(bound - bare) FROM traces WHERE run = ? "
+            "AND phase = 'mstep' AND latents > 0 AND round = (SELECT max(round) FROM traces WHERE run = ?) "
+            "GROUP BY source ORDER BY gain DESC LIMIT ?"
+        )
+        return self.rows(query, [run, run, count])
+
     def trace_lines(self, trace_id: int) -> list[dict[str, Any]]:
         """The lines of an annotated trace, in order."""
         return self.rows("SELECT * FROM trace_lines WHERE trace_id = ? ORDER BY line", [trace_id])
@@ -119,14 +131,23 @@ class Reader:
         return self.rows("SELECT * FROM evals WHERE run = ? ORDER BY position, suite, k", [run])
 
     def eval_counts(self, run: str) -> Counts:
-        """Judged samples of each evaluation of a run, and how many passed, by problem; sandbox errors left out."""
+        """Judged samples of each evaluation of a run, and how many passed, by problem; sandbox errors left out.
+
+        Those of an evaluation on a range, `humaneval[:32]`, are found under that name; those of two ranges of one file
+        are kept together, under its name.
+        """
+        names: dict[tuple[int, str], set[str]] = {}
+        for row in self.evals(run):
+            names.setdefault((row["position"], _RANGE.sub("", row["suite"], count=1)), set()).add(row["suite"])
+        only = {place: next(iter(own)) for place, own in names.items() if len(own) == 1}
         query = (
             "SELECT position, suite, task, count(*) AS n, sum(reward) AS passed FROM samples "
             "WHERE run = ? AND phase = 'eval' AND reward IS NOT NULL GROUP BY position, suite, task"
         )
         counts: Counts = {}
         for row in self.rows(query, [run]):
-            of_suite = counts.setdefault((row["position"], row["suite"]), {})
+            place = row["position"], row["suite"]
+            of_suite = counts.setdefault((row["position"], only.get(place, row["suite"])), {})
             of_suite[row["task"]] = (row["n"], int(row["passed"]))
         return counts
 

@@ -80,6 +80,19 @@ def print_report(console: Console, reader: Reader, runs: list[dict[str, Any]]) -
         console.print(_pass_table(rows))
 
 
+def print_latents(console: Console, reader: Reader, runs: list[dict[str, Any]], count: int = 3) -> None:
+    """A few annotated traces of the last of ``runs`` that has some: those whose code their latents made likeliest."""
+    found = [(run, reader.likeliest(run["id"], count)) for run in runs]
+    run, traces = next(((run, traces) for run, traces in reversed(found) if traces), (None, []))
+    if run is None:
+        return
+    console.print(f"{run['arm']}: what it was trained on, where comments helped most", style="bold")
+    for trace in traces:
+        console.print(f"\nbound {trace['gain']:.2f} nats above that without comments, the penalty paid", style="dim")
+        console.print(trace["text"], highlight=False, markup=False)
+    console.print("")
+
+
 def _table(*columns: str, right: Iterable[str] = ()) -> Table:
     from rich import box
     from rich.table import Table

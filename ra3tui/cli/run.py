@@ -181,7 +181,7 @@ def _start(home: Path, runs: list[str], *, as_json: bool, processes: int | None)
 def _conclude(home: Path, ids: list[str], *, as_json: bool) -> Exit:
     """Print what came of the runs ``ids``; the exit code for it."""
     from engine.store.reader import Reader
-    from ra3tui.cli.report import group_report, print_report
+    from ra3tui.cli.report import group_report, print_latents, print_report
 
     with closing(Reader(home)) as reader:
         runs = [reader.run(id_) for id_ in ids]
@@ -189,6 +189,10 @@ def _conclude(home: Path, ids: list[str], *, as_json: bool) -> Exit:
             print_json(group_report(reader, runs))
         else:
             print_report(stdout(), reader, runs)
+            print_latents(stdout(), reader, runs)
+            talk(
+                "`ra3tui` shows the curves, every annotated trace and every sample: enter opens a run, ? tells the rest"
+            )
     return _verdict([run["status"] for run in runs])
 
 
