@@ -94,6 +94,24 @@ def test_a_run_ends_with_the_table_that_show_prints(home: Path, recipe: str) -> 
     assert table == ra3(home, "show").stdout.splitlines()[1 : len(table) + 1]
 
 
+def test_a_run_with_latents_ends_with_a_few_traces_and_what_to_look_at(home: Path) -> None:
+    small = [
+        "corpus.limit=12",
+        "corpus.held_out=2",
+        "ra3.mstep.tokens=300",
+        "ra3.group_size=8",
+        "ra3.held_out_rollouts=0",
+    ]
+    result = ra3(home, "run", "quickstart", *small, "arms.ra3.stages=['ra3']", "--arm", "ra3")
+    assert result.exit_code == Exit.DONE, result.stderr
+    assert "ra3: what it was trained on, where comments helped most" in result.stdout
+    with closing(Reader(home)) as reader:
+        traces = reader.likeliest(reader.runs()[0]["id"], 3)
+    assert traces
+    assert all(trace["text"] in result.stdout for trace in traces)
+    assert "`ra3tui` shows the curves" in result.stderr
+
+
 def test_an_evaluation_is_a_run_like_any_other(home: Path) -> None:
     arguments = ("--suite", "humaneval[:1]", "--n", "1", "--k", "1", "--max-new-tokens", "4", "--device", "cpu")
     result = ra3(home, "eval", "random:tiny", *arguments, "--json")

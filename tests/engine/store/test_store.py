@@ -117,6 +117,24 @@ def test_a_trace_is_read_with_its_lines(writer: Writer, reader: Reader) -> None:
     assert [line["latent"] for line in reader.trace_lines(trace["id"])] == [" one", None]
 
 
+def test_the_likeliest_are_of_the_last_m_step_that_latents_helped_and_of_a_source_each(
+    writer: Writer, reader: Reader
+) -> None:
+    def add(source: str, bound: float, **columns: Any) -> None:
+        writer.trace(trace_row(source=source, bound=bound, phase="mstep", text=f"{source} {bound}") | columns, [])
+
+    add("a", -0.3)
+    add("a", -0.1)
+    add("b", -0.2)
+    add("c", -0.6)
+    add("no latents", 0.0, latents=0)
+    add("before", 0.0, round=0)
+    add("estep", 0.0, phase="estep")
+    assert [row["text"] for row in reader.likeliest("r1", 2)] == ["a -0.1", "b -0.2"]
+    assert reader.likeliest("r1", 9)[0]["gain"] == pytest.approx(0.6)
+    assert [row["source"] for row in reader.likeliest("r1", 9)] == ["a", "b", "c"]
+
+
 def test_a_trace_that_breaks_the_schema_leaves_nothing_behind(writer: Writer, reader: Reader) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         writer.trace(trace_row(), [line_row(), line_row(text=None)])
