@@ -65,15 +65,31 @@ def roll_out(
     with resources.ledger.clock("sample"):
         drawn = _draw(resources, settings, actors.q, encoded, seeds, sampling)
         if sampling.bare:
-            shut = replace(sampling, rollouts=1, explore=1.0)
-            bare = _draw(resources, settings, actors.q, encoded, [own[:1] for own in seeds], shut, prior=0.0)
-            drawn = [group + alone for group, alone in zip(drawn, bare, strict=True)]
+            drawn = _with_bare(resources, settings, actors.q, encoded, drawn, sampling)
     resources.attend()
     with resources.ledger.clock("score"):
         scored = _score(resources, settings, actors, pairs, drawn, sampling.mode)
     groups = resources.ranks.gather(scored)
     resources.ledger.costs.tokens_generated += sum(r.tokens_generated for group in groups for r in group.rollouts)
     return groups
+
+
+def _with_bare(
+    resources: Resources,
+    settings: Ra3,
+    q: Policy,
+    traces: Sequence[EncodedTrace],
+    drawn: Sequence[list[Rollout]],
+    sampling: LatentSampling,
+) -> list[list[Rollout]]:
+    """Each group, and behind it the trace without latents where no draw of the group is that."""
+    wanting = [n for n, group in enumerate(drawn) if all(any(c is not None for c in r.comments) for r in group)]
+    if not wanting:
+        return list(drawn)
+    shut = replace(sampling, rollouts=1, explore=1.0)
+    bare = _draw(resources, settings, q, [traces[n] for n in wanting], [[0]] * len(wanting), shut, prior=0.0)
+    alone = dict(zip(wanting, bare, strict=True))
+    return [[*group, *alone.get(n, ())] for n, group in enumerate(drawn)]
 
 
 def _draw(
