@@ -1,7 +1,7 @@
 """pass@1 of every evaluation of several launches of one recipe, over seeds and problems, and what arms gain on others.
 
-    for seed in 0 1 2 3 4; do ra3 run quickstart seed=$seed --tag reproduce --home HOME; done
-    python bench/evaluations.py HOME
+for seed in 0 1 2 3 4; do ra3 run quickstart seed=$seed --tag reproduce --home HOME; done
+python bench/evaluations.py HOME
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ MEASURED = {
     "oracle comments": ("oracle", "ntp"),
     "shuffled comments": ("shuffled", "ntp"),
     "base, gate held open": ("open", "base"),
-    "base + RLVR": ("base", "base+rlvr"),
+    "base + RLVR": ("base", "rlvr"),
     "NTP + RLVR": ("ntp", "ntp+rlvr"),
     "RA3 + RLVR": ("ra3", "ra3+rlvr"),
 }

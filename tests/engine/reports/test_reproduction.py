@@ -20,7 +20,7 @@ from engine.store.reader import Reader
 from engine.store.writer import Writer
 
 TASKS = [f"t{n}" for n in range(40)]
-RATES = {"base": 0.1, "ntp": 0.3, "ra3": 0.7, "ntp+rlvr": 0.3, "ra3+rlvr": 0.9, "base+rlvr": 0.1}
+RATES = {"base": 0.1, "ntp": 0.3, "ra3": 0.7, "ntp+rlvr": 0.3, "ra3+rlvr": 0.9, "rlvr": 0.1}
 """pass@1 by what came before the evaluation."""
 
 
