@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -153,6 +154,12 @@ def fewer_texts(a: Records, b: Records) -> bool:
     return len({sample["text"] for sample in b.samples}) < len({sample["text"] for sample in a.samples})
 
 
+def more_comments(a: Records, b: Records) -> bool:
+    """Lines of samples that begin as a comment."""
+    counts = [sum(len(re.findall(r"\n[ \t]*#", sample["text"])) for sample in r.samples) for r in (a, b)]
+    return counts[0] < counts[1]
+
+
 def advantages(records: Records) -> set[float]:
     """Their sizes."""
     return {abs(sample["advantage"]) for sample in records.samples}
@@ -281,6 +288,7 @@ KEYS = [
     Key("eval.max_new_tokens", 2, "eval", lambda a, b: most_tokens(b) == 2 < most_tokens(a)),
     Key("eval.temperature", 0.0, "eval", fewer_texts),
     Key("eval.top_p", 0.001, "eval", fewer_texts),
+    Key("eval.gate_bias", 1000.0, "eval", more_comments, {"eval.max_new_tokens": 60, "eval.n": 8}),
 ]
 
 ELSEWHERE = {
@@ -292,6 +300,7 @@ ELSEWHERE = {
     "corpus.kind": "tests/engine/corpora",
     "corpus.path": "tests/engine/corpora",
     "corpus.duplicates": "tests/engine/corpora",
+    "corpus.depth": "tests/engine/suites/test_katas.py",
     "ntp.seconds": "test_arms.py",
     "ntp.as_long_as": "test_arms.py",
     "ntp.flops_of": "test_arms.py",
