@@ -324,7 +324,7 @@ def test_every_policy_gradient_knows_by_which_distribution_its_tokens_were_drawn
     finished(tmp_path, '"ra3", "rlvr"', **changes)
     assert {(name, known, temperature) for name, known, _, temperature, _ in told} == {
         ("comment", True, 1.0),
-        ("code", False, 1.0),
+        ("end", False, 1.0),
         ("completion", True, 0.7),
     }
     assert {(clip, taken.clip_fraction) for _, _, clip, _, taken in told} == {(None, 0.0)}
