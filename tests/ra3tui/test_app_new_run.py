@@ -8,7 +8,7 @@ import pytest
 from driving import App, Pilot, screen_text, until
 from textual.widgets import Input, OptionList
 
-from engine.recipe.files import shipped
+from engine.recipe.files import load_recipe, shipped
 from engine.store.reader import Reader
 from ra3tui.screens.new_run import NewRunScreen
 from ra3tui.screens.run import RunScreen
@@ -44,7 +44,7 @@ async def opened(pilot: Pilot) -> NewRunScreen:
 async def test_shipped_recipes_are_listed_and_shown_with_every_default(app: App) -> None:
     async with app.run_test(size=WIDE) as pilot:
         screen = await opened(pilot)
-        await until(pilot, lambda: "random:tiny" in screen_text(app))
+        await until(pilot, lambda: 'id = "ra3-tiny"' in screen_text(app))
         listed = [option.id for option in screen.query_one(OptionList).options]
         assert listed[:3] == ["quickstart", "smoke", "smollm2"]  # those that vary them come after
         assert set(listed) == set(shipped())
@@ -114,7 +114,7 @@ async def test_starting_plans_a_run_an_arm_and_opens_the_first(app: App, home: P
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and "◌ queued" in screen_text(app))
     runs = Reader(home).runs()
     assert [(run["name"], run["arm"], run["status"]) for run in runs] == [
-        ("mine", arm, "queued") for arm in ("base", "ntp", "ra3")
+        ("mine", arm, "queued") for arm in load_recipe("quickstart").arms
     ]
     ids = [run["id"] for run in runs]
     assert started == [(home, ids, home / ids[0] / "log")]
