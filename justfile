@@ -62,7 +62,7 @@ gpu-check *args:
 models *args:
     python bench/models.py {{args}}
 
-# ra3-tiny from scratch, about 15 minutes on two cores: `just pretrain-tiny --out DIR`
+# ra3-tiny from scratch, some 17 minutes on two cores: `just pretrain-tiny --out DIR`
 pretrain-tiny *args:
     python -m engine.pretraining {{args}}
 

@@ -1,4 +1,4 @@
-"""Pre-train ra3-tiny: `just pretrain-tiny`, about 20 minutes on two cores. Exit code 1 where a bound is missed."""
+"""Pre-train ra3-tiny: `just pretrain-tiny`, some 17 minutes on two cores. Exit code 1 where a bound is missed."""
 
 from __future__ import annotations
 

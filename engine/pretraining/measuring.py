@@ -11,7 +11,7 @@ import torch
 
 from engine.katas.programs import Kata
 from engine.katas.splits import draw_katas
-from engine.pretraining.documents import encode
+from engine.pretraining.documents import encode, encode_text
 
 _KATAS = 600
 _BATCH = 100
@@ -68,15 +68,6 @@ def _pieces(kata: Kata, tokenizer: Any, commented: bool) -> list[tuple[str, list
         shown = commented and line.comment is not None
         if shown:
             pieces.append(("comment", encode_text(tokenizer, f"\n    #{line.comment}")))
-        name = "code"
-        if line.is_key:
-            name = "key/commented" if shown else f"key/{len(next(keys).terms)}"
-            if shown:
-                next(keys)
-        pieces.append((name, encode_text(tokenizer, f"\n    {line.code}")))
+        name = f"key/{len(next(keys).terms)}" if line.is_key else "code"
+        pieces.append(("key/commented" if shown else name, encode_text(tokenizer, f"\n    {line.code}")))
     return pieces
-
-
-def encode_text(tokenizer: Any, text: str) -> list[int]:
-    """The tokens of a text by itself."""
-    return list(tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)

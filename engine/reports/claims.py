@@ -94,14 +94,27 @@ def steps_to(rewards_SN: Floats, levels_S: Floats, window: int = 3) -> list[int 
     return found
 
 
+def last_rewards(rewards_SN: Floats) -> Floats:
+    """[S] what each seed's running mean came to."""
+    return np.array([smoothed(list(series), 3)[-1] for series in rewards_SN])
+
+
+def is_sooner(reader: Reader, trials: Sequence[Trial]) -> bool:
+    """Does RLVR from RA3 come to NTP's last reward in fewer updates than from NTP, in every seed?"""
+    ntp, ra3 = (rewards(reader, trials, arm) for arm in ("ntp", "ra3"))
+    goals = last_rewards(ntp)
+    pairs = zip(steps_to(ra3, goals), steps_to(ntp, goals), strict=True)
+    return all(ours is not None and theirs is not None and ours < theirs for ours, theirs in pairs)
+
+
 def convergence_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
     """Of RLVR from each model: the reward it began and ended with, and the updates to what NTP's came to."""
     curves = {arm: rewards(reader, trials, arm) for arm in ("base", "ntp", "ra3")}
-    goals = np.array([smoothed(list(row), 3)[-1] for row in curves["ntp"]])
+    goals = last_rewards(curves["ntp"])
     rows = []
     for arm, curve in curves.items():
         steps = steps_to(curve, goals)
-        ended = np.array([smoothed(list(row), 3)[-1] for row in curve])
+        ended = last_rewards(curve)
         rows.append(
             [
                 arm,

@@ -12,9 +12,6 @@ from engine.reports.intervals import across
 from engine.reports.trials import Trial
 from engine.store.reader import Reader
 
-MOST_SAMPLES = 5
-"""The k beside 1."""
-
 
 def write_report(reader: Reader, trials: Sequence[Trial], file: Path, command: str, machine: str) -> None:
     """Write ``file``, Markdown, and its charts beside it."""
@@ -37,7 +34,7 @@ and draws. `FLOPs` (in billions), `seconds` and `tokens` are those of training, 
 
 
 def _of_model(reader: Reader, model: str, trials: Sequence[Trial], file: Path, number: int) -> str:
-    k = MOST_SAMPLES
+    k = trials[0].evaluations["base", "base"].most
     ntp, ra3 = claims.code_losses(reader, trials)
     rewards, losses = (file.with_name(f"{file.stem}-{what}-{number}.svg") for what in ("rewards", "losses"))
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +42,7 @@ def _of_model(reader: Reader, model: str, trials: Sequence[Trial], file: Path, n
     claims.draw_losses(reader, trials, losses)
     above = [claims.gain(trials, *pair, at).is_above_zero for pair in claims.PAIRS[:2] for at in (1, k)]
     lower = across(ntp - ra3)
-    higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1)
+    higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1).is_above_zero
     told = claims.markdown
     return f"""## Base model {_name(model)}, {len(trials)} seeds
 
@@ -62,7 +59,7 @@ NTP ends at {np.mean(ntp):.3f} nats a token of code, the M-step at {np.mean(ra3)
 
 ![cross-entropy of code]({losses.name})
 
-### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(higher.is_above_zero)}
+### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(higher and claims.is_sooner(reader, trials))}
 
 {
         told(

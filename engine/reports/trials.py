@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from engine.store.reader import Reader
 from engine.suites.passk import pass_at_k
 
 Floats = NDArray[np.float64]
+_COSTS = ("tokens_trained", "tokens_generated", "flops", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,10 @@ class Evaluation:
 
     counts: Mapping[str, tuple[int, int]]
     """Of each problem the samples that got a verdict, and how many passed."""
+    most: int
+    """The largest k of its pass@k."""
     costs: Mapping[str, float]
-    """Of the training before it: ``tokens_trained``, ``tokens_generated``, ``flops``, ``seconds``."""
+    """`_COSTS` of the training before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +34,28 @@ class Trial:
 
     model: str
     seed: int
-    group: str
     runs: Mapping[str, str]
     """Arm to run."""
     evaluations: Mapping[tuple[str, str], Evaluation]
     """By arm and the stages before: ``("ntp", "ntp+rlvr")``."""
 
 
-def read_trials(reader: Reader, tag: str) -> list[Trial]:
-    """Those of the launches with a tag all of whose runs are done: the last of each base model and seed."""
-    found: dict[tuple[str, int], Trial] = {}
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for run in reversed(reader.runs()):
-        if tag in json.loads(run["tags"]):
-            groups.setdefault(run["group"], []).append(run)
-    for group, runs in groups.items():
-        if all(run["status"] == "done" for run in runs):
-            model = json.loads(reader.run(runs[0]["id"])["config"])["model"]["id"]
-            found[model, runs[0]["seed"]] = _trial(reader, model, group, runs)
-    return [found[key] for key in sorted(found)]
+def read_trials(reader: Reader, groups: Iterable[str]) -> list[Trial]:
+    """The launches of these groups, by base model and seed."""
+    return sorted((_trial(reader, group) for group in groups), key=lambda trial: (trial.model, trial.seed))
 
 
-def _trial(reader: Reader, model: str, group: str, runs: Sequence[dict[str, Any]]) -> Trial:
+def _trial(reader: Reader, group: str) -> Trial:
+    runs = reader.runs(group)
+    model = json.loads(reader.run(runs[0]["id"])["config"])["model"]["id"]
     counts = {run["id"]: reader.eval_counts(run["id"]) for run in runs}
     evaluations = {
-        (row["arm"], row["after"]): Evaluation(counts[row["run"]][row["position"], row["suite"]], row)
+        (row["arm"], row["after"]): Evaluation(
+            counts[row["run"]][row["position"], row["suite"]], max(row["pass"]), {cost: row[cost] for cost in _COSTS}
+        )
         for row in reader.comparison(group)
     }
-    return Trial(model, runs[0]["seed"], group, {run["arm"]: run["id"] for run in runs}, evaluations)
+    return Trial(model, runs[0]["seed"], {run["arm"]: run["id"] for run in runs}, evaluations)
 
 
 def pass_matrix(trials: Sequence[Trial], what: tuple[str, str], k: int) -> Floats:

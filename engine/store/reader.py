@@ -109,7 +109,8 @@ class Reader:
         """Of the traces of a run's last M-step those that latents made likelier by most, no two from one source."""
         query = (
             "SELECT source, prompt, text, bound - bare AS gain, max(bound - bare) FROM traces WHERE run = ? "
-            "AND phase = 'mstep' AND latents > 0 AND round = (SELECT max(round) FROM traces WHERE run = ?) "
+            "AND phase = 'mstep' AND latents > 0 "
+            "AND round = (SELECT max(round) FROM traces WHERE run = ? AND phase = 'mstep') "
             "GROUP BY source ORDER BY gain DESC LIMIT ?"
         )
         return self.rows(query, [run, run, count])

@@ -22,7 +22,7 @@ from ra3tui.cli.verdicts import Pace, make_report, print_report, sample_of, tell
 if TYPE_CHECKING:
     from sandbox import Result, Sandbox
 
-SuiteSpec = Annotated[str, typer.Argument(metavar="SUITE[:PATH]", help="humaneval, humaneval[:32], mbpp:mbpp.jsonl …")]
+SuiteSpec = Annotated[str, typer.Argument(metavar="SUITE[:PATH]", help="humaneval, katas[:32], mbpp:mbpp.jsonl …")]
 Samples = Annotated[
     Path | None,
     typer.Argument(metavar="SAMPLES.jsonl", help="One sample a line: `task_id`, and `completion` or `solution`."),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,10 +17,7 @@ from ra3tui.cli.exit import Exit
 from ra3tui.cli.options import HOME, Home, talk
 
 if TYPE_CHECKING:
-    from engine.store.reader import Reader
-
-TAG = "reproduce"
-"""Of the launches that belong to a reproduction."""
+    from engine.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,14 @@ class Launch:
 
     model: str
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The runs of a launch."""
+
+    id: str
+    done: bool
 
 
 def reproduce(
@@ -54,20 +57,21 @@ def reproduce(
     for model in models:
         check_launch(loaded.with_values({"model.id": model}))
     home.mkdir(parents=True, exist_ok=True)
-    standing = _standing(home)
-    missing = [launch for launch in wanted if standing.get(launch) != "done"]
+    begun = known(home, loaded, wanted)
+    missing = [launch for launch in wanted if launch not in begun or not begun[launch].done]
     talk(f"{len(wanted)} launches, {len(wanted) - len(missing)} done")
     cores = max(1, (os.cpu_count() or 1) // jobs)
 
     def work(launch: Launch) -> int:
-        return _work(launch, _command(launch, standing.get(launch), recipe, changes, home), cores)
+        return _work(launch, _command(launch, begun.get(launch), recipe, changes, home), cores)
 
     with ThreadPoolExecutor(jobs) as pool:
         codes = list(pool.map(work, missing))
     if failed := [launch for launch, code in zip(missing, codes, strict=True) if code]:
         talk("not done: " + ", ".join(f"{launch.model} seed {launch.seed}" for launch in failed) + "; run this again")
         raise typer.Exit(Exit.FAILED)
-    _write(home, set(wanted), out, " ".join(["ra3 reproduce", *_told(recipe, seeds, models, changes)]), machine)
+    groups = [group.id for group in known(home, loaded, wanted).values()]
+    _write(home, groups, out, " ".join(["ra3 reproduce", *_told(recipe, seeds, models, changes)]), machine)
 
 
 def _told(recipe: str, seeds: int, models: list[str], changes: list[str]) -> list[str]:
@@ -75,36 +79,36 @@ def _told(recipe: str, seeds: int, models: list[str], changes: list[str]) -> lis
     return [f"--seeds {seeds}", *bases, *([] if recipe == "reproduce" else [f"--recipe {recipe}"]), *changes]
 
 
-def _standing(home: Path) -> dict[Launch, str]:
-    """The last launch of each base model and seed: "done", or its group where it can be gone on with."""
+def known(home: Path, recipe: Recipe, wanted: list[Launch]) -> dict[Launch, Group]:
+    """The newest group of each launch that began with the very recipe it would begin with now."""
     from engine.store.connection import database_path
     from engine.store.reader import Reader
 
     if not database_path(home).exists():
         return {}
+    groups: dict[tuple[str, ...], Group] = {}
     with closing(Reader(home)) as reader:
-        return {launch: _state(reader.runs(group)) for launch, group in _groups(reader)}
+        for id_ in dict.fromkeys(run["group"] for run in reversed(reader.runs())):
+            runs = reader.runs(id_)
+            configs = tuple(sorted(reader.run(run["id"])["config"] for run in runs))
+            groups[configs] = Group(id_, all(run["status"] == "done" for run in runs))
+    found = {launch: groups.get(_configs(recipe, launch)) for launch in wanted}
+    return {launch: group for launch, group in found.items() if group is not None}
 
 
-def _groups(reader: Reader) -> Iterator[tuple[Launch, str]]:
-    """The launches of a reproduction, the oldest first."""
-    seen = set()
-    for run in reversed(reader.runs()):
-        if TAG in json.loads(run["tags"]) and run["group"] not in seen:
-            seen.add(run["group"])
-            yield Launch(json.loads(reader.run(run["id"])["config"])["model"]["id"], run["seed"]), run["group"]
+def _configs(recipe: Recipe, launch: Launch) -> tuple[str, ...]:
+    """What the store has of a launch: the resolved recipe of each arm."""
+    from engine.runs.inputs import with_absolute_paths
+
+    own = recipe.with_values({"model.id": launch.model, "seed": launch.seed})
+    return tuple(sorted(with_absolute_paths(own.for_arm(arm)).model_dump_json() for arm in own.arms))
 
 
-def _state(runs: list[dict[str, Any]]) -> str:
-    return "done" if all(run["status"] == "done" for run in runs) else str(runs[0]["group"])
-
-
-def _command(launch: Launch, group: str | None, recipe: str, changes: list[str], home: Path) -> list[str]:
+def _command(launch: Launch, group: Group | None, recipe: str, changes: list[str], home: Path) -> list[str]:
     """What begins a launch, or goes on with it."""
     if group is not None:
-        return ["run", "--resume", group, "--home", str(home)]
-    own = [f"seed={launch.seed}", f"model.id={launch.model}"]
-    return ["run", recipe, *changes, *own, "--tag", TAG, "--home", str(home)]
+        return ["run", "--resume", group.id, "--home", str(home)]
+    return ["run", recipe, *changes, f"seed={launch.seed}", f"model.id={launch.model}", "--home", str(home)]
 
 
 def _work(launch: Launch, command: list[str], cores: int) -> int:
@@ -118,12 +122,11 @@ def _work(launch: Launch, command: list[str], cores: int) -> int:
     return ended.returncode
 
 
-def _write(home: Path, wanted: set[Launch], out: Path, command: str, machine: str) -> None:
+def _write(home: Path, groups: list[str], out: Path, command: str, machine: str) -> None:
     from engine.reports.reproduction import write_report
     from engine.reports.trials import read_trials
     from engine.store.reader import Reader
 
     with closing(Reader(home)) as reader:
-        trials = [trial for trial in read_trials(reader, TAG) if Launch(trial.model, trial.seed) in wanted]
-        write_report(reader, trials, out, command, machine)
+        write_report(reader, read_trials(reader, groups), out, command, machine)
     talk(f"wrote {out}")

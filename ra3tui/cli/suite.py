@@ -9,11 +9,10 @@ import typer
 
 from engine.errors import UsageFault
 from ra3tui.cli.exit import Exit
+from ra3tui.cli.judge import SuiteSpec
 from ra3tui.cli.options import AsJson, print_json, say, stdout, talk
 
 app = typer.Typer(no_args_is_help=True)
-
-SuiteSpec = Annotated[str, typer.Argument(metavar="SUITE[:PATH]", help="humaneval, katas[:32], mbpp:mbpp.jsonl …")]
 
 
 @app.command("list")

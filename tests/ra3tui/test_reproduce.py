@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.recipe.files import load_recipe
 from engine.store.connection import StoreError
 from engine.store.reader import Reader
+from ra3tui.cli.reproduce import Launch, known
 
 SMALL = """
 extends = "reproduce"
@@ -78,6 +80,11 @@ def test_it_goes_on_where_it_was_killed_and_does_nothing_twice(tmp_path: Path) -
     third = subprocess.run(command(tmp_path), capture_output=True, text=True, check=True)
     assert "1 launches, 1 done" in third.stderr
     assert (tmp_path / "tiny.md").read_text() == page
+    recipe, launch = load_recipe(str(tmp_path / "small.toml")), Launch("ra3-tiny", 0)
+    assert known(tmp_path / "home", recipe, [launch])[launch].done
+    assert not known(
+        tmp_path / "home", recipe.with_values({"ra3.penalty": 0.3}), [launch]
+    )  # no launch of these settings
 
 
 def test_what_the_recipe_cannot_have_is_told_before_anything_is_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +14,13 @@ import torch
 from accelerate import Accelerator
 
 from engine.corpora.traces import Line, Trace
-from engine.decoding.sampler import StopReason, generate
+from engine.decoding.sampler import Completion, StopReason, generate
 from engine.methods.ra3.annotation import _drawn, _resampled, _resampled_by_line
 from engine.methods.ra3.estep import _improve as improve_q
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.rlvr import _improve as improve_policy
 from engine.methods.rlvr import form_group, sample_tries
-from engine.methods.sampling import Sample
+from engine.methods.sampling import Sample, judge
 from engine.model.encoding import EncodedTrace, rest_of
 from engine.model.events import add_annotated, annotated_trie
 from engine.model.logprobs import logprobs
@@ -35,7 +36,7 @@ from engine.suites.problem import Problem
 from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
 from engine.training.trainer import Trainer
-from sandbox import Check, Result, Verdict
+from sandbox import Asserts, Check, Job, Result, Sandbox, Verdict, open_sandbox
 from tests.engine.toy import HASH, NEWLINE, speaking_policy, toy_policy
 
 A, B = 2, 3
@@ -260,6 +261,31 @@ def test_an_m_step_with_good_comments_lowers_the_cross_entropy_of_code_below_tha
     assert mean_code(policy, *good) < start / 2
     assert mean_code(policy, *good) < 0.15
     assert mean_code(plain, *bare) > math.log(2) / 2 - 0.01  # a newline, then one of two words
+
+
+class Counting:
+    """A sandbox, and the programs it was given."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox, self.programs = sandbox, list[str]()
+
+    def judge(self, jobs: list[Job]) -> Iterator[Result]:
+        self.programs += [job.program for job in jobs]
+        return self.sandbox.judge(jobs)
+
+
+def test_completions_that_say_the_same_are_judged_once_and_each_gets_its_verdict() -> None:
+    double, triple = (
+        Problem("s", str(n), "def f(x):", "f", None, (), Asserts(f"assert f(2) == {2 * n}")) for n in (2, 3)
+    )
+    texts = [["\n    return 2 * x", "\n    return 3 * x", "\n    return 2 * x"], ["\n    return 2 * x"] * 2]
+    completions = [[Completion([1], text, [0.0], [0.0], StopReason.EOS, 1) for text in group] for group in texts]
+    with open_sandbox() as opened:
+        counting: Any = Counting(opened)
+        samples = judge(resources(toy_policy(1)), lambda: counting, [double, triple], completions)
+    assert len(counting.programs) == 3
+    assert [[sample.passed for sample in group] for group in samples] == [[True, False, True], [False, False]]
+    assert [[sample.completion.text for sample in group] for group in samples] == texts
 
 
 PROBLEM = Problem("s", "t", "ab", "f", None, (), Check("", "f"))

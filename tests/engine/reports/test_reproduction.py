@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine.reports.charts import line_chart, smoothed
-from engine.reports.claims import MEASURED, PENALTIES, gain, steps_to
+from engine.reports.claims import MEASURED, PENALTIES, gain, is_sooner, steps_to
 from engine.reports.intervals import across
 from engine.reports.reproduction import write_report
 from engine.reports.trials import pass_matrix, read_trials
@@ -20,14 +20,13 @@ from engine.store.reader import Reader
 from engine.store.writer import Writer
 
 TASKS = [f"t{n}" for n in range(40)]
+GROUPS = ["gone0", "gone1", "gtwo0", "gtwo1"]
 RATES = {"base": 0.1, "ntp": 0.3, "ra3": 0.7, "ntp+rlvr": 0.3, "ra3+rlvr": 0.9, "rlvr": 0.1}
 """pass@1 by what came before the evaluation."""
 
 
-def written(
-    home: Path, model: str, seed: int, *, ntp: float = 0.3, tag: str = "reproduce", status: str = "done"
-) -> None:
-    """A launch with every arm: each problem's first so many of ten samples pass."""
+def written(home: Path, model: str, seed: int, *, ntp: float = 0.3, slow: bool = False) -> None:
+    """A launch with every arm: each problem's first so many of ten samples pass; ``slow`` ones learn at the end."""
     arms: dict[str, list[str]] = {}
     for arm, after in [*MEASURED.values(), *((arm, "ra3") for arm in PENALTIES.values())]:
         arms.setdefault(arm, [])
@@ -37,16 +36,16 @@ def written(
         run = f"{Path(model).name}{seed}{arm}"
         with Writer(home, run) as writer:
             config = json.dumps({"model": {"id": model}})
-            columns: dict[str, Any] = {"status": status, "seed": seed, "folder": "f", "config": config}
-            tags = json.dumps([tag])
-            writer.create_run(**columns, group=f"g{Path(model).name}{seed}", name="n", arm=arm, tags=tags)
+            columns: dict[str, Any] = {"status": "done", "seed": seed, "folder": "f", "config": config}
+            writer.create_run(**columns, group=f"g{Path(model).name}{seed}", name="n", arm=arm)
             for position, after in enumerate(stages):
                 rate = ntp if after == "ntp" else RATES[after]
                 _evaluation(writer, position, after, rate)
             metrics = {"annotate/think_rate": 0.25, "mstep/loss_code": 0.2, "ntp/loss_code": 0.5}
             for step in range(1, 13):
                 writer.step = step
-                writer.metrics(metrics | {"rlvr/reward": step / 12 * max(RATES[s] for s in stages)})
+                share = float(step > 11) if slow else step / 12
+                writer.metrics(metrics | {"rlvr/reward": share * max(RATES[s] for s in stages)})
 
 
 def _evaluation(writer: Writer, position: int, after: str, rate: float) -> None:
@@ -72,7 +71,7 @@ def home(tmp_path: Path) -> Path:
 def test_the_page_tells_each_base_model_and_the_charts_lie_beside_it(home: Path) -> None:
     page = home / "docs" / "tiny.md"
     with closing(Reader(home)) as reader:
-        write_report(reader, read_trials(reader, "reproduce"), page, "ra3 reproduce", "a machine")
+        write_report(reader, read_trials(reader, GROUPS), page, "ra3 reproduce", "a machine")
     text = page.read_text()
     assert text.count("## Base model") == 2
     assert "| RA3 - NTP | +40.0 [40.0, 40.0] |" in text
@@ -90,23 +89,34 @@ def test_a_claim_that_the_numbers_do_not_bear_does_not_hold(tmp_path: Path) -> N
     for seed in (0, 1):
         written(tmp_path, "m", seed, ntp=0.7)
     with closing(Reader(tmp_path)) as reader:
-        trials = read_trials(reader, "reproduce")
+        trials = read_trials(reader, ["gm0", "gm1"])
         assert gain(trials, "RA3", "NTP", 1).value == pytest.approx(0)
         write_report(reader, trials, tmp_path / "tiny.md", "c", "m")
     assert "NTP > base: does not hold" in (tmp_path / "tiny.md").read_text()
 
 
-def test_trials_are_those_of_the_tag_that_are_done_and_the_last_of_a_seed(home: Path) -> None:
-    written(home, "/m/three", 0, tag="else")
-    written(home, "/m/four", 0, status="stopped")
+def test_trials_are_those_of_the_groups_in_the_order_of_model_and_seed(home: Path) -> None:
+    written(home, "/m/three", 0)
     with closing(Reader(home)) as reader:
-        trials = read_trials(reader, "reproduce")
+        trials = read_trials(reader, reversed(GROUPS))
     assert [(trial.model, trial.seed) for trial in trials] == [(m, s) for m in ("/m/one", "/m/two") for s in (0, 1)]
+    assert trials[0].evaluations["ra3", "ra3"].most == 5
+
+
+def test_rlvr_from_ra3_must_be_there_in_fewer_updates_for_the_claim_to_hold(tmp_path: Path) -> None:
+    written(tmp_path, "m", 0)
+    written(tmp_path, "m", 1, slow=True)
+    with closing(Reader(tmp_path)) as reader:
+        first, both = read_trials(reader, ["gm0"]), read_trials(reader, ["gm0", "gm1"])
+        assert is_sooner(reader, first)
+        assert not is_sooner(reader, both)
+        write_report(reader, both, tmp_path / "tiny.md", "c", "m")
+    assert "ends higher: does not hold" in (tmp_path / "tiny.md").read_text()
 
 
 def test_a_pass_matrix_has_a_row_a_seed_and_a_column_a_problem(home: Path) -> None:
     with closing(Reader(home)) as reader:
-        trials = read_trials(reader, "reproduce")[:2]
+        trials = read_trials(reader, GROUPS)[:2]
     matrix = pass_matrix(trials, ("ra3", "ra3"), 1)
     assert matrix.shape == (2, len(TASKS))
     assert matrix == pytest.approx(0.7)

@@ -130,6 +130,7 @@ def test_the_likeliest_are_of_the_last_m_step_that_latents_helped_and_of_a_sourc
     add("no latents", 0.0, latents=0)
     add("before", 0.0, round=0)
     add("estep", 0.0, phase="estep")
+    add("next round", 0.0, phase="estep", round=2)
     assert [row["text"] for row in reader.likeliest("r1", 2)] == ["a -0.1", "b -0.2"]
     assert reader.likeliest("r1", 9)[0]["gain"] == pytest.approx(0.6)
     assert [row["source"] for row in reader.likeliest("r1", 9)] == ["a", "b", "c"]
