@@ -33,6 +33,10 @@ def opener(backend: Backend, packages: Asked) -> Callable[[int], Pair]:
     return opened
 
 
+STACK = 8 << 20
+"""Bytes of a worker's own stack, whatever ``ulimit -s`` says: the values of a test may be nested deeply."""
+
+
 class _Ticket:
     """A job in hand: its future, and the worker on it while there is one."""
 
@@ -74,6 +78,13 @@ class Sandbox:
 
     def _start_threads(self) -> None:
         """One a worker, all at once: a machine that has no room for them says so before there is a job."""
+        usual = threading.stack_size(STACK)
+        try:
+            self._start_each()
+        finally:
+            threading.stack_size(usual)
+
+    def _start_each(self) -> None:
         for number in range(len(self._workers)):
             thread = threading.Thread(target=self._work, name=f"sandbox-{number}", daemon=True)
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from .backends.cell import Cell, CellLost, Pair, wait_for
@@ -243,7 +243,7 @@ def _tell_limits(limits: Limits, accounted: bool) -> dict[str, Any]:
 
 def _tell_test(test: Test) -> dict[str, Any]:
     """The test as the judge's cell reads it; raises Untellable for a value that has no form in tagged JSON."""
-    told = {name: value for name, value in asdict(test).items() if name != "cases"}
+    told = {name: value for name, value in vars(test).items() if name != "cases"}
     if isinstance(test, Calls):
         told["cases"] = to_wire([[list(arguments), expected] for arguments, expected in test.cases])
     return told | {"kind": type(test).__name__.lower()}

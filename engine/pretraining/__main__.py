@@ -35,7 +35,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="the folder that the model is written to")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--tokens", type=int, default=defaults.tokens)
+    parser.add_argument(
+        "--device", default="cpu", help="the shipped weights come from `cpu`, whose bits are the same twice"
+    )
     arguments = parser.parse_args()
+    torch.set_default_device(arguments.device)
     torch.set_num_threads(THREADS)
     began = time.monotonic()
     settings = replace(defaults, seed=arguments.seed, tokens=arguments.tokens)

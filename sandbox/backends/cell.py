@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inside.frames import HEADER, FrameBuffer, FrameError
+from ..inside.protocol.wire import dumps
 from .packages import Package
 
 START_S = 60.0
@@ -73,7 +74,7 @@ class Cell(ABC):
 
     def send(self, message: dict[str, Any]) -> None:
         """One frame to the fork server; raises CellLost."""
-        payload = json.dumps(message).encode("ascii")
+        payload = dumps(message)
         try:
             self._write(HEADER.pack(len(payload)) + payload)
         except OSError as error:

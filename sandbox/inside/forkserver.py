@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from . import child, frames, rehearsal, scratch
 from .judging import judge
 from .judging.line import Line
+from .protocol.wire import parse
 from .running import candidate, program
 from .running.served import Served
 from .walls import kernel, layers, seccomp
@@ -82,7 +83,7 @@ class ForkServer:
         """Say which layers hold, then do one task after the other."""
         self._report({"layers": self._settle()})
         while (frame := frames.read_frame(self._cell.control_in, frames.CONTROL_LIMIT)) is not None:
-            task = json.loads(frame)
+            task = parse(frame)
             if "end" in task:
                 continue  # the task had ended by itself when this was sent
             self._load_what_is_named(task["test"].get("source", "") if "test" in task else task["program"])

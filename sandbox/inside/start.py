@@ -16,6 +16,8 @@ from . import child, forkserver, frames
 from .walls import isolate, landlock
 
 LINK_WAIT_S = 60.0
+STACK = 8 << 20
+"""Bytes, as Linux has it where nobody changed it."""
 
 
 def main() -> None:
@@ -35,13 +37,15 @@ def main() -> None:
 
 
 def _forget_who_started_us() -> None:
-    """What a cell is not to inherit: a umask, signals that are ignored or blocked, a low limit of descriptors."""
+    """What a cell is not to inherit: a umask, signals ignored or blocked, few descriptors, a stack of another size."""
     os.umask(0o022)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK if most == resource.RLIM_INFINITY else min(STACK, most), most))
 
 
 def _keep(fd: int) -> int:

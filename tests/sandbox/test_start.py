@@ -16,12 +16,19 @@ from tests.sandbox.test_pool import RIGHT, TEST, job
 
 PRELUDE = """
 import ctypes, os, resource, signal, sys, threading
-from sandbox import Asserts, Job, Limits, Program, open_sandbox
+from sandbox import Asserts, Calls, Job, Limits, Program, open_sandbox
 RIGHT = "def double(x):\\n    with open('note', 'w') as file:\\n        file.write('x')\\n    return 2 * x\\n"
 CHILD = "import subprocess, os\\ndef double(x):\\n    pid = os.fork()\\n    if pid == 0: os._exit(7)\\n"
 CHILD += "    return 2 * x if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7 else 0\\n"
+def nested(depth):
+    value = 7
+    for _ in range(depth):
+        value = [value]
+    return value
+DEEP = nested(4900)
 def judge():
     jobs = [Job(program, Asserts("assert double(2) == 4")) for program in (RIGHT, CHILD)]
+    jobs.append(Job("def same(x):\\n    return x\\n", Calls("same", (((DEEP,), DEEP),))))
     with open_sandbox("namespaces", workers=1) as box:
         verdicts = [str(result.verdict) for result in box.judge(jobs)]
     with open(sys.argv[1], "w") as told:
@@ -34,6 +41,11 @@ SURROUNDINGS = {
     "children that nobody waits for": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n",
     "blocked signals": "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))\n",
     "few descriptors": "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n",
+    "a small stack": (  # from the start of the process: the library of threads reads it then
+        "if len(sys.argv) == 2:\n"
+        "    resource.setrlimit(resource.RLIMIT_STACK, (1 << 19, resource.getrlimit(resource.RLIMIT_STACK)[1]))\n"
+        "    os.execv(sys.executable, [*sys.orig_argv, 'again'])\n"
+    ),
 }
 
 
@@ -47,7 +59,7 @@ def test_strange_surroundings_change_no_verdict(tmp_path: Path, surroundings: st
     told = tmp_path / "told"
     told.touch()
     done = run(f"{surroundings}judge()\n", told)
-    assert told.read_text() == "passed passed", done.stderr
+    assert told.read_text() == "passed passed passed", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -74,7 +86,7 @@ def test_no_zombie_is_left_to_a_parent_that_adopts_and_does_not_reap(tmp_path: P
     adopt = "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"  # PR_SET_CHILD_SUBREAPER
     left = "open(sys.argv[1], 'a').write(open(f'/proc/self/task/{os.getpid()}/children').read())\n"
     done = run(f"{adopt}judge()\n{left}", told)
-    assert told.read_text() == "passed passed", done.stderr
+    assert told.read_text() == "passed passed passed", done.stderr
 
 
 WORKING = """

@@ -12,9 +12,12 @@ import math
 import re
 import sys
 import types
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from .. import values
+from ..protocol.wire import deeply
 from ..running.candidate import make_repeatable
 from ..running.served import make_room
 from .line import CandidateGone, Line
@@ -253,7 +256,7 @@ def _run_calls(test: dict[str, Any], line: Line) -> Outcome:
             answer = function(*arguments)
         except Exception as error:
             return _failed(error, line, "") | {"where": f"case {number}"}
-        if not agree(answer, expected, test["tolerance"], test["tuples_are_lists"]):
+        if not deeply(partial(agree, answer, expected, test["tolerance"], test["tuples_are_lists"])):
             return {"outcome": "failed", "where": f"case {number}"}
     return {"outcome": "passed"}
 
@@ -265,17 +268,20 @@ def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists:
             return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
         except OverflowError:
             return False
+    parts: Iterable[tuple[Any, Any]]
     if isinstance(answer, list | tuple) and isinstance(expected, list | tuple):
-        return (
-            (tuples_are_lists or isinstance(answer, list) == isinstance(expected, list))
-            and len(answer) == len(expected)
-            and all(agree(a, e, tolerance, tuples_are_lists) for a, e in zip(answer, expected, strict=True))
-        )
-    if isinstance(answer, dict) and isinstance(expected, dict):
-        return answer.keys() == expected.keys() and all(
-            agree(answer[key], expected[key], tolerance, tuples_are_lists) for key in expected
-        )
-    return bool(answer == expected)
+        alike = tuples_are_lists or isinstance(answer, list) == isinstance(expected, list)
+        alike, parts = alike and len(answer) == len(expected), zip(answer, expected, strict=False)
+    elif isinstance(answer, dict) and isinstance(expected, dict):
+        alike, parts = answer.keys() == expected.keys(), ((answer[key], expected[key]) for key in expected)
+    else:
+        return bool(answer == expected)
+    if not alike:
+        return False
+    for one, other in parts:  # noqa: SIM110  # within `all` each level would take room on the stack of C, which is small
+        if not agree(one, other, tolerance, tuples_are_lists):
+            return False
+    return True
 
 
 def _run_checker(test: dict[str, Any], _line: Line) -> Outcome:
