@@ -42,6 +42,10 @@ bench-sandbox *args:
 bench-estep *args:
     python bench/estep.py {{args}}
 
+# Tokens a second of plain sampling, beside generate and continuous batching; `--greedy`: whether the tokens are equal
+bench-sampler *args:
+    python bench/sampler.py {{args}}
+
 # Tokens a second of training, beside trl
 bench-train *args:
     python bench/train.py {{args}}
