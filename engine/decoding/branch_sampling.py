@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from engine.decoding.branch_cache import BranchCache, forward_branches
-from engine.decoding.decoder import Answer, Drawing, draw
+from engine.decoding.decoder import Answer, Drawing
+from engine.decoding.drawing import draw
 from engine.decoding.latents import Comment, Exploration, Gate, Rollout, comment_events, decide, note
 from engine.model.encoding import EncodedTrace
 from engine.model.events import gate_events

@@ -25,10 +25,6 @@ from engine.model.transfers import fetched, sent, sent_together
 
 MIN_SHARED = 8
 """A common beginning shorter than this is computed again rather than copied."""
-BLOCK = 256
-"""Events of the vocabulary among which the low bits of a uniform number choose."""
-HIGH = 2**26
-"""How many values its high bits take; 27 of the 53 bits are left."""
 
 ResultT = TypeVar("ResultT")
 
@@ -256,54 +252,3 @@ def score_texts(logits: Tensor, texts: Sequence[Sequence[int]], newlines: Tensor
         totals[firsts] = logits[firsts][:, newlines].logsumexp(-1)
     logprobs = logits.gather(-1, tokens[:, None])[:, 0] - totals
     return pad(logprobs.double(), (0, 1))[places].view(padded.shape).sum(-1)  # behind the last one stands a zero
-
-
-def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw one event a row by inverting the distribution function at the row's own uniform number.
-
-    Args:
-        logits: float32 [R, V].
-        uniforms: float64 [R] in [0, 1).
-        temperature: 0 is greedy.
-        top_p: keep the smallest set of likeliest events that holds this much probability.
-
-    Returns:
-        events int64 [R], their log-probabilities at temperature 1 [R] and under what they were drawn from [R].
-    """
-    likely = logits.softmax(-1)
-    if temperature == 0:
-        best, events = likely.max(-1)
-        return events, best.log(), torch.zeros_like(best)
-    behaviour = likely if temperature == 1 else (logits / temperature).softmax(-1)
-    if top_p < 1:
-        behaviour = _nucleus(behaviour, top_p)
-    events = _invert(behaviour, uniforms)
-    return events[:, 0], likely.gather(-1, events)[:, 0].log(), behaviour.gather(-1, events)[:, 0].log()
-
-
-def _invert(likely: Tensor, uniforms: Tensor) -> Tensor:
-    """Events [R, 1] of probabilities [R, V]: high bits of the uniform number choose a block of V, low bits one in it.
-
-    Along a single sum over V the rounding of all that stands before an unlikely event moves its place by more than its
-    width: on SmolLM2, 4 draws in 1000 changed with the shape of the batch, now 1 in 5000.
-    """
-    blocks = pad(likely, (0, -likely.shape[-1] % BLOCK)).reshape(len(likely), -1, BLOCK)
-    scaled = uniforms * HIGH
-    block = _reach(blocks.sum(-1, dtype=torch.float64), scaled.floor() / HIGH)
-    inside = blocks.gather(1, block[..., None].expand(-1, -1, BLOCK))[:, 0]
-    return block * BLOCK + _reach(inside.double(), scaled.frac())
-
-
-def _reach(masses: Tensor, shares: Tensor) -> Tensor:
-    """Where the running sum of masses [R, n] first exceeds the shares [R] of their whole: [R, 1]."""
-    reached = masses.cumsum(-1)
-    return torch.searchsorted(reached, shares[:, None] * reached[:, -1:], right=True)
-
-
-def _nucleus(likely: Tensor, top_p: float) -> Tensor:
-    """Probabilities [R, V] renormalised over the nucleus (Holtzman et al., 2020), 0 outside."""
-    ordered, order = likely.sort(-1, descending=True)
-    before = ordered.double().cumsum(-1) - ordered
-    outside = torch.zeros_like(likely, dtype=torch.bool).scatter(-1, order, before >= top_p)
-    nucleus = likely.masked_fill(outside, 0)
-    return nucleus / nucleus.sum(-1, keepdim=True)

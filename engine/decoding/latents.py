@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from engine.decoding.beginnings import common
-from engine.decoding.decoder import Answer, Decoder, Row, Turn, draw
+from engine.decoding.decoder import Answer, Decoder, Row, Turn
+from engine.decoding.drawing import draw
 from engine.model.boundary import Boundary
 from engine.model.encoding import EncodedTrace
 from engine.model.policy import Policy, Support

@@ -7,12 +7,14 @@ on its neighbours or on the batch size (beyond the rounding of the matrix produc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoding.decoder import Decoder, Row, Turn, draw
+from engine.decoding.decoder import Decoder, Row, Turn
+from engine.decoding.drawing import EVERYTHING, Truncation, draw
 from engine.model.policy import Policy
 
 
@@ -38,7 +40,7 @@ class Completion:
     logprobs: list[float]
     """One a token, in nats, under the model at temperature 1."""
     behaviour_logprobs: list[float]
-    """One a token, in nats, under what it was drawn from: the sampling's temperature and nucleus."""
+    """One a token, in nats, under what it was drawn from: the sampling's temperature and truncation."""
     stop: StopReason
     n_forward: int
     """Forward passes it took part in."""
@@ -51,7 +53,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
     *,
     max_new_tokens: int,
     temperature: float = 1.0,
-    top_p: float = 1.0,
+    truncation: Truncation = EVERYTHING,
     stop: Sequence[str] | Sequence[Sequence[str]] = (),
     led_by: str = "",
     gate_bias: float = 0.0,
@@ -67,7 +69,7 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
         seeds: one a prompt.
         max_new_tokens: limit of each completion.
         temperature: 0 is greedy.
-        top_p: nucleus; 1 is the whole vocabulary.
+        truncation: which tokens may be drawn.
         stop: texts that end a completion, for all prompts or one sequence of them a prompt.
         led_by: the end of every prompt that a stop sequence may begin with.
         gate_bias: nats added to the logits of what opens a comment where a line starts, unless behind another comment.
@@ -86,8 +88,8 @@ def generate(  # noqa: PLR0913 - the knobs of sampling
         _complete(policy, prompt, seed, max_new_tokens, texts, led_by, lift)
         for prompt, seed, texts in zip(prompts, seeds, stops, strict=True)
     ]
-    decoder = Decoder(policy, rows, lambda logits, uniforms: draw(logits, uniforms, temperature, top_p), batch_size)
-    return decoder.run(on_done, should_stop)
+    drawing = partial(draw, temperature=temperature, truncation=truncation)
+    return Decoder(policy, rows, drawing, batch_size).run(on_done, should_stop)
 
 
 def _stops_by_prompt(stop: Sequence[str] | Sequence[Sequence[str]], n_prompts: int) -> list[list[str]]:

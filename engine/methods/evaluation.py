@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
+from engine.decoding.drawing import Truncation
 from engine.methods.sampling import (
     Sample,
     Sampling,
@@ -24,7 +25,8 @@ from engine.suites.problem import Suite
 def run(context: Context, _: None) -> None:
     """The stage ``eval``; it starts anew when it was interrupted."""
     settings = context.recipe.eval
-    sampling = Sampling(settings.n, settings.max_new_tokens, settings.temperature, settings.top_p, settings.gate_bias)
+    truncation = Truncation(settings.top_k, settings.top_p, settings.min_p)
+    sampling = Sampling(settings.n, settings.max_new_tokens, settings.temperature, truncation, settings.gate_bias)
     for number, spec in enumerate(settings.suites):
         suite = context.suites[spec]
         context.display.phase("eval", context.position, number, title=f"eval {suite.name}")

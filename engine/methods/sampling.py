@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from engine.decoding.drawing import EVERYTHING, Truncation
 from engine.decoding.sampler import Completion, generate
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
@@ -46,7 +47,7 @@ class Sampling:
     """Samples a problem."""
     max_new_tokens: int
     temperature: float
-    top_p: float = 1.0
+    truncation: Truncation = EVERYTHING
     gate_bias: float = 0.0
     """Nats added to the logit of a comment where a line starts."""
 
@@ -88,7 +89,7 @@ def draw(
             [seed(problem.suite, problem.task_id, number) for problem, number in mine],
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
-            top_p=sampling.top_p,
+            truncation=sampling.truncation,
             gate_bias=sampling.gate_bias,
             stop=[problem.stop for problem, _ in mine],
             led_by="\n" if policy.boundary.trailing else "",

@@ -318,8 +318,12 @@ class Eval(Section):
     """Length limit of a sample."""
     temperature: float = Field(0.8, ge=0)
     """Sampling temperature; 0 is greedy."""
+    top_k: int = Field(0, ge=0)
+    """Only the likeliest so many tokens are drawn; 0 is all of them."""
     top_p: float = Field(0.95, gt=0, le=1)
-    """Nucleus."""
+    """Nucleus: only the likeliest tokens that hold this much probability, of those that ``top_k`` leaves."""
+    min_p: float = Field(0.0, ge=0, le=1)
+    """Only tokens at least this fraction as likely as the likeliest."""
     gate_bias: float = 0.0
     """Nats added to the logit of a comment where a line starts, unless behind another: holds the gate open, to tell
     what was learnt from what was there and only had to be elicited."""

@@ -287,7 +287,9 @@ KEYS = [
     Key("eval.k", (2,), "eval", lambda a, b: [row["k"] for row in b.evals] == [2] != [row["k"] for row in a.evals]),
     Key("eval.max_new_tokens", 2, "eval", lambda a, b: most_tokens(b) == 2 < most_tokens(a)),
     Key("eval.temperature", 0.0, "eval", fewer_texts),
+    Key("eval.top_k", 1, "eval", fewer_texts),
     Key("eval.top_p", 0.001, "eval", fewer_texts),
+    Key("eval.min_p", 1.0, "eval", fewer_texts),
     Key("eval.gate_bias", 1000.0, "eval", more_comments, {"eval.max_new_tokens": 60, "eval.n": 8}),
 ]
 

@@ -13,7 +13,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausa
 
 from engine.corpora.traces import Annotated, parse_trace
 from engine.decoding.beginnings import common
-from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn, draw
+from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn
+from engine.decoding.drawing import Truncation, draw
 from engine.decoding.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
 from engine.decoding.latents import Rollout, annotate
 from engine.decoding.sampler import Completion, StopReason, generate, may_open_comment
@@ -96,7 +97,9 @@ class TestGenerate:
         assert completions[3].ids != completions[5].ids
 
     def test_logprobs_are_those_of_an_uncached_forward_at_temperature_one(self, policy: Policy) -> None:
-        for prompt, completion in zip(prompts(), sample(policy, 3, temperature=0.7, top_p=0.9), strict=True):
+        for prompt, completion in zip(
+            prompts(), sample(policy, 3, temperature=0.7, truncation=Truncation(top_p=0.9)), strict=True
+        ):
             slow = slow_logits(policy, prompt + completion.ids).log_softmax(-1)[len(prompt) - 1 : -1]
             expected = [float(slow[i, token]) for i, token in enumerate(completion.ids)]
             assert completion.logprobs == pytest.approx(expected, abs=1e-4)
@@ -269,10 +272,38 @@ class TestDraw:
     def test_top_p_keeps_the_fewest_events_that_reach_it(self) -> None:
         logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
         uniforms = torch.linspace(0, 0.999, 200).double()
-        events, logprobs, behaviour = draw(logits.expand(200, -1), uniforms, 1.0, top_p=0.7)
+        events, logprobs, behaviour = draw(logits.expand(200, -1), uniforms, 1.0, Truncation(top_p=0.7))
         assert set(events.tolist()) == {0, 1}
         assert logprobs[0].exp().item() == pytest.approx(0.5)
         assert behaviour[0].exp().item() == pytest.approx(0.625)
+
+    @pytest.mark.parametrize(
+        ("truncation", "kept"),
+        [
+            (Truncation(top_k=3), [0.4, 0.3, 0.15]),
+            (Truncation(top_k=9), [0.4, 0.3, 0.15, 0.1, 0.05]),
+            (Truncation(min_p=0.24), [0.4, 0.3, 0.15, 0.1]),
+            (Truncation(min_p=0.26), [0.4, 0.3, 0.15]),
+            (Truncation(top_k=3, top_p=0.8), [0.4, 0.3]),  # 0.7 of the 0.85 that are left
+            (Truncation(top_p=0.6, min_p=0.8), [0.4]),
+        ],
+    )
+    def test_what_is_left_out_is_never_drawn_and_the_rest_is_renormalised(
+        self, truncation: Truncation, kept: list[float]
+    ) -> None:
+        logits = torch.tensor([[0.4, 0.3, 0.15, 0.1, 0.05]]).log()
+        uniforms = torch.linspace(0, 0.9999, 400, dtype=torch.float64)
+        events, logprobs, behaviour = draw(logits.expand(400, -1), uniforms, 1.0, truncation)
+        assert set(events.tolist()) == set(range(len(kept)))
+        for event, logprob, drawn_from in zip(events.tolist(), logprobs.tolist(), behaviour.tolist(), strict=True):
+            assert np.exp(logprob) == pytest.approx(kept[event])
+            assert np.exp(drawn_from) == pytest.approx(kept[event] / sum(kept))
+
+    def test_truncation_is_of_the_tempered_distribution(self) -> None:
+        logits = torch.tensor([[0.5, 0.3, 0.2]]).log()
+        uniforms = torch.linspace(0, 0.999, 100, dtype=torch.float64)
+        events, _, _ = draw(logits.expand(100, -1), uniforms, 0.5, Truncation(min_p=0.5))
+        assert set(events.tolist()) == {0}
 
     @pytest.mark.medium
     def test_rounding_of_the_logits_seldom_changes_a_draw(self) -> None:

@@ -9,7 +9,8 @@ import torch
 from accelerate import Accelerator
 
 from engine.decoding.branch_sampling import annotate_branches
-from engine.decoding.decoder import Decoder, Row, Turn, draw
+from engine.decoding.decoder import Decoder, Row, Turn
+from engine.decoding.drawing import draw
 from engine.decoding.latents import annotate
 from engine.model.events import add_annotated
 from engine.model.policy import Policy
