@@ -50,6 +50,10 @@ bench-sampler *args:
 bench-train *args:
     python bench/train.py {{args}}
 
+# Seconds a step of RLVR, beside trl's GRPOTrainer
+bench-rlvr *args:
+    python bench/rlvr.py {{args}}
+
 # Peak memory of an update, beside what was said of it before
 bench-memory *args:
     python bench/memory.py {{args}}
