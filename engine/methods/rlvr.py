@@ -31,6 +31,8 @@ from engine.suites.problem import Problem
 from engine.training.epochs import mean_loss, train_epochs
 from engine.training.trainer import Clip, Trainer, Update
 
+FRACTION_WEIGHT = 0.1
+"""Of the share of tests passed beside a pass, where the reward is ``weighted``."""
 STD_FLOOR = 1e-6
 """Below this spread of rewards a group has nothing to teach."""
 
@@ -38,20 +40,35 @@ STD_FLOOR = 1e-6
 def group_advantages(
     rewards_G: NDArray[np.float64],
     kept_G: NDArray[np.bool_],
-    normalise: Literal["group", "none"],
+    normalise: Literal["group", "mean", "none"],
 ) -> NDArray[np.float64]:
-    """Reward less the group's mean, over its standard deviation for ``group``; [G].
+    """Reward less the group's mean, over its standard deviation for ``group``, over that mean for ``mean``; [G].
 
-    Samples that are not kept count neither in the mean nor in the deviation, and get 0. A group of equal rewards gets
-    zeros.
+    The last is MaxRL's estimator (arXiv 2602.02710): with rewards of 0 and 1 its expectation is the gradient of the
+    likelihood of passing, cut to its first G terms, and not that of the pass rate. Samples that are not kept count in
+    neither, and get 0. A group of equal rewards gets zeros.
     """
     advantages = np.zeros_like(rewards_G)
     rewards = rewards_G[kept_G]
     if len(rewards) < 2 or rewards.std() < STD_FLOOR:
         return advantages
-    scale = rewards.std() if normalise == "group" else 1.0
+    scale = {"group": rewards.std(), "mean": rewards.mean(), "none": 1.0}[normalise]
     advantages[kept_G] = (rewards - rewards.mean()) / scale
     return advantages
+
+
+def gives_partial_credit(settings: Rlvr, update: int) -> bool:
+    """Does a sample that fails a test earn something by those it passes, in the stage's ``update``, counted from 1?"""
+    ended = settings.partial_updates is not None and update > settings.partial_updates
+    return settings.reward != "pass" and not ended
+
+
+def reward_of(sample: Sample, settings: Rlvr, update: int) -> float:
+    """What a sample earns in the stage's ``update``, 0 to 1, or to 1.1 where it is ``weighted``."""
+    passed = float(sample.passed)
+    if not gives_partial_credit(settings, update):
+        return passed
+    return sample.fraction if settings.reward == "fraction" else passed + FRACTION_WEIGHT * sample.fraction
 
 
 def kept(sample: Sample, filter_overlong: bool) -> bool:
@@ -66,6 +83,8 @@ class SampleGroup:
     samples: list[Sample]
     kept: NDArray[np.bool_]
     """[G] does the sample count?"""
+    rewards: NDArray[np.float64]
+    """[G]"""
     advantages: NDArray[np.float64]
     """[G]"""
 
@@ -75,11 +94,11 @@ class SampleGroup:
         return bool(np.any(self.advantages))
 
 
-def form_group(samples: list[Sample], settings: Rlvr) -> SampleGroup:
-    """Rewards (1 for passed, 0 for any other verdict) to advantages."""
+def form_group(samples: list[Sample], settings: Rlvr, update: int = 1) -> SampleGroup:
+    """Verdicts to the rewards of the stage's ``update``, and these to advantages."""
     counted = np.array([kept(sample, settings.filter_overlong) for sample in samples])
-    rewards = np.array([float(sample.passed) for sample in samples])
-    return SampleGroup(samples, counted, group_advantages(rewards, counted, settings.normalise))
+    rewards = np.array([reward_of(sample, settings, update) for sample in samples])
+    return SampleGroup(samples, counted, rewards, group_advantages(rewards, counted, settings.normalise))
 
 
 def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int) -> list[Trie]:
@@ -138,11 +157,12 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> 
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
         seed = partial(context.seeds, "rlvr", number, attempt)
         completions = draw(context.resources, context.policy, chosen, sampling, seed, context.display.tell)
-        for samples in judge(context.resources, context.sandbox, chosen, completions):
+        count = gives_partial_credit(settings, number)
+        for samples in judge(context.resources, context.sandbox, chosen, completions, count=count):
             warn_of_broken_tests(context.display, samples)
-            group = form_group(samples, settings)
-            advantages = group.advantages.tolist()
-            record_samples(context.writer, context.position, samples, "rlvr", context.step + 1, advantages)
+            group = form_group(samples, settings, number)
+            told = group.rewards.tolist(), group.advantages.tolist(), settings.temperature
+            record_samples(context.writer, context.position, samples, "rlvr", context.step + 1, *told)
             wanted -= group.teaches
             yield group
         if wanted <= 0:
@@ -169,10 +189,12 @@ def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
     Groups that were replaced count too: a mean over those that teach alone would be high where problems are hard, and
     low where they are easy.
     """
-    counted = [sample for group in groups for sample in group.samples if not sample.masked]
     samples = [sample for group in groups for sample in group.samples]
+    rewards = [float(reward) for group in groups for reward in group.rewards]
+    counted = [(sample, reward) for sample, reward in zip(samples, rewards, strict=True) if not sample.masked]
     return {
-        "rlvr/reward": _mean([float(sample.passed) for sample in counted]),
+        "rlvr/reward": _mean([reward for _, reward in counted]),
+        "rlvr/pass_rate": _mean([float(sample.passed) for sample, _ in counted]),
         "rlvr/solved": _mean([float(any(s.passed for s in group.samples)) for group in groups]),
         "rlvr/teaching_groups": _mean([float(group.teaches) for group in groups]),
         "rlvr/length": _mean([float(len(sample.completion.ids)) for sample in samples]),

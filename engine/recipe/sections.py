@@ -297,8 +297,15 @@ class Rlvr(Section):
     """Upper half width (clip-higher)."""
     epochs: int = Field(1, ge=1)
     """Passes over one update's samples."""
-    normalise: Literal["group", "none"] = "group"
-    """Advantage divided by the group's standard deviation, or not (Dr.GRPO)."""
+    reward: Literal["pass", "fraction", "weighted"] = "pass"
+    """What a sample earns: 1 where all tests of its problem pass; the share of them that do; or the first and a tenth
+    of the second. For the last two the tests behind the first that fails are run, too."""
+    partial_updates: int | None = Field(None, ge=0)
+    """Updates for which ``reward`` gives partial credit, behind which it is all or nothing, as ``pass``; every update
+    when absent."""
+    normalise: Literal["group", "mean", "none"] = "group"
+    """What an advantage is divided by: the standard deviation of the group's rewards; their mean, which weighs hard
+    problems more (MaxRL); or nothing (Dr.GRPO)."""
     filter_overlong: bool = True
     """Mask samples that the length limit cut."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-6)

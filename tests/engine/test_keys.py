@@ -165,6 +165,11 @@ def advantages(records: Records) -> set[float]:
     return {abs(sample["advantage"]) for sample in records.samples}
 
 
+def rewards(records: Records, step: int | None = None) -> set[float]:
+    """Those of its samples, or of those of one update."""
+    return {sample["reward"] for sample in records.samples if step in (None, sample["step"])}
+
+
 def at_the_margin(a: Records, b: Records) -> bool:
     """Latents stand in column 0, and did not."""
     both = [trace for trace in (*a.estep, *b.estep) if trace["latents"]]
@@ -213,6 +218,7 @@ TEACHING = {"rlvr.max_new_tokens": 1, "rlvr.group_size": 8, "rlvr.max_resamples"
 
 CHOICE = {"rlvr.max_resamples": 0}
 RATIO = {"ra3.estep.epochs": 3}
+WEIGHTED = TEACHING | {"rlvr.reward": "weighted"}
 CLIPPED = TEACHING | {"rlvr.epochs": 3, "rlvr.optimiser.learning_rate": 1e-5}
 
 KEYS = [
@@ -280,6 +286,8 @@ KEYS = [
     Key("rlvr.clip_high", 1e-6, "rlvr", rises("clip_fraction"), CLIPPED),
     Key("rlvr.epochs", 2, "rlvr", ratio("cost/optimiser_steps", 2), TEACHING),
     Key("rlvr.normalise", "none", "rlvr", lambda a, b: max(advantages(b)) < 0.9 < max(advantages(a)), TEACHING),
+    Key("rlvr.reward", "weighted", "rlvr", lambda a, b: rewards(b) - rewards(a) == {1.1}, TEACHING),
+    Key("rlvr.partial_updates", 1, "rlvr", lambda a, b: rewards(a, 2) - rewards(b, 2) == {1.1}, WEIGHTED),
     Key("rlvr.filter_overlong", True, "rlvr", lambda a, b: advantages(b) == {0.0} != advantages(a), TEACHING),
     *optimiser("rlvr.optimiser", "rlvr", **TEACHING),
     # eval

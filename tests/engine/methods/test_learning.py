@@ -288,6 +288,21 @@ def test_completions_that_say_the_same_are_judged_once_and_each_gets_its_verdict
     assert [[sample.completion.text for sample in group] for group in samples] == texts
 
 
+def test_tests_are_counted_where_that_is_asked() -> None:
+    problem = Problem(
+        "s", "t", "def f(x):", "f", None, (), Asserts("assert f(2) == 4\nassert f(0) == 1\nassert f(1) == 2")
+    )
+    texts = ["\n    return 2 * x", "\n    return 1", "\n    return"]
+    completions = [[Completion([1], text, [0.0], [0.0], StopReason.EOS, 1) for text in texts]]
+    with open_sandbox() as opened:
+        told, silent = (
+            judge(resources(toy_policy(1)), lambda: opened, [problem], completions, count=count)[0]
+            for count in (True, False)
+        )
+    assert [sample.fraction for sample in told] == pytest.approx([2 / 3, 1 / 3, 0])
+    assert [sample.result.tests for sample in silent] == [0, 0, 0]
+
+
 PROBLEM = Problem("s", "t", "ab", "f", None, (), Check("", "f"))
 
 
@@ -307,7 +322,7 @@ def chance_of(policy: Policy, token: int) -> float:
     return math.exp(score(policy, [trie.build()], COMPUTE)[0][0])
 
 
-@pytest.mark.parametrize("normalise", ["group", "none"])
+@pytest.mark.parametrize("normalise", ["group", "mean", "none"])
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_rewards_raise_the_rate_of_what_passes(normalise: str, epochs: int) -> None:
     rlvr = Rlvr.model_validate({"normalise": normalise, "filter_overlong": False, "epochs": epochs})

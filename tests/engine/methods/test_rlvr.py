@@ -11,7 +11,14 @@ import pytest
 
 from engine.decoding.sampler import Completion, StopReason, generate
 from engine.methods import rlvr
-from engine.methods.rlvr import SampleGroup, form_group, group_advantages, measure, sample_tries
+from engine.methods.rlvr import (
+    SampleGroup,
+    form_group,
+    gives_partial_credit,
+    group_advantages,
+    measure,
+    sample_tries,
+)
 from engine.methods.sampling import Sample, warn_of_broken_tests
 from engine.recipe.sections import Compute, Rlvr
 from engine.runs.display import Display
@@ -54,6 +61,65 @@ def sample(passed: float, length: int = 1, stop: StopReason = StopReason.EOS, *,
     verdict = Verdict.SANDBOX_ERROR if masked else Verdict.PASSED if passed else Verdict.WRONG_ANSWER
     problem: Any = SimpleNamespace(prompt="x", task_id="t", suite="s")
     return Sample(problem, 0, completion, SimpleNamespace(verdict=verdict))  # type: ignore[arg-type]
+
+
+def judged(passed: int, tests: int = 4) -> Sample:
+    """A sample that passed so many of its tests."""
+    verdict = Verdict.PASSED if passed == tests else Verdict.WRONG_ANSWER
+    return replace(sample(1), result=Result(verdict, tests=tests, tests_passed=passed))
+
+
+@pytest.mark.parametrize(
+    ("reward", "earned"),
+    [("pass", [0, 0, 0, 1]), ("fraction", [0, 0.25, 0.75, 1]), ("weighted", [0, 0.025, 0.075, 1.1])],
+)
+def test_partial_credit_is_by_the_share_of_tests_passed(reward: str, earned: list[float]) -> None:
+    settings = Rlvr.model_validate({"reward": reward, "normalise": "none"})
+    group = form_group([judged(n) for n in (0, 1, 3, 4)], settings)
+    assert group.rewards.tolist() == pytest.approx(earned)
+    assert group.advantages.tolist() == pytest.approx([each - sum(earned) / 4 for each in earned])
+    told = measure([group])
+    assert (told["rlvr/reward"], told["rlvr/pass_rate"]) == (pytest.approx(sum(earned) / 4), 1 / 4)
+
+
+def test_where_tests_were_not_counted_a_pass_is_all_and_anything_else_nothing() -> None:
+    settings = Rlvr(reward="fraction")
+    uncounted = [replace(sample(1), result=Result(verdict)) for verdict in (Verdict.PASSED, Verdict.TIME_LIMIT)]
+    assert form_group(uncounted, settings).rewards.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("update", "earned"), [(1, 0.75), (2, 0.75), (3, 0.0)])
+def test_partial_credit_ends_behind_its_updates(update: int, earned: float) -> None:
+    settings = Rlvr(reward="fraction", partial_updates=2)
+    assert form_group([judged(3)], settings, update).rewards.tolist() == [earned]
+    assert gives_partial_credit(settings, update) == (earned > 0)
+    assert form_group([judged(3)], Rlvr(reward="fraction"), 1000).rewards.tolist() == [0.75]
+    assert not gives_partial_credit(Rlvr(), 1)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SANDBOX_ERROR, Verdict.TEST_ERROR])
+def test_what_is_no_fault_of_a_sample_is_no_part_of_its_group(verdict: Verdict) -> None:
+    masked = replace(sample(1), result=Result(verdict, tests=4, tests_passed=2))
+    group = form_group([masked, judged(4), judged(0)], Rlvr(reward="fraction"))
+    assert group.kept.tolist() == [False, True, True]
+    assert group.advantages.tolist() == [0, 1, -1]
+
+
+def test_over_the_mean_a_pass_counts_more_the_rarer_it_is() -> None:
+    rare, often = ([1.0] * n + [0.0] * (4 - n) for n in (1, 3))
+    assert group_advantages(np.array(rare), ALL, "mean").tolist() == [3, -1, -1, -1]
+    assert group_advantages(np.array(often), ALL, "mean").tolist() == pytest.approx([1 / 3] * 3 + [-1])
+
+
+@pytest.mark.parametrize("reward", [0.0, 1.0, 0.5])
+def test_over_the_mean_a_group_of_equal_rewards_teaches_nothing(reward: float) -> None:
+    assert group_advantages(np.full(4, reward), ALL, "mean").tolist() == [0] * 4
+
+
+def test_the_mean_is_that_of_the_samples_that_count() -> None:
+    kept = np.array([True, True, False, True])
+    found = group_advantages(np.array([1.0, 0.0, 1.0, 0.0]), kept, "mean")
+    assert found.tolist() == pytest.approx([2, -1, 0, -1])
 
 
 def test_records_are_of_every_sample_drawn_whether_its_group_teaches_or_not() -> None:
@@ -104,7 +170,7 @@ def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max
         step=0,
     )
     monkeypatch.setattr(rlvr, "draw", lambda _, __, chosen, *rest: [None] * len(chosen))
-    monkeypatch.setattr(rlvr, "judge", lambda _, __, chosen, ___: [[sample(x) for x in g] for g in next(left)])
+    monkeypatch.setattr(rlvr, "judge", lambda _, __, chosen, ___, count: [[sample(x) for x in g] for g in next(left)])
     monkeypatch.setattr(rlvr, "record_samples", lambda _, __, samples, *rest: recorded.append(len(samples)))
     problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(5)]
     groups = list(rlvr._draw_groups(context, problems, 1))
@@ -131,7 +197,7 @@ def test_a_samples_old_logprob_is_that_under_which_it_was_drawn(temperature: flo
     (completion,) = generate(policy, [ids], [3], max_new_tokens=6, temperature=temperature)
     problem: Any = SimpleNamespace(prompt=text)
     drawn = Sample(problem, 0, completion, SimpleNamespace(verdict=Verdict.PASSED))  # type: ignore[arg-type]
-    group = SampleGroup([drawn], np.array([True]), np.array([0.7]))
+    group = SampleGroup([drawn], np.array([True]), np.array([1.0]), np.array([0.7]))
     (trie,) = sample_tries(policy, group, 512)
     assert trie.targets.coefficients.tolist() == pytest.approx([0.7] * 6)
     np.testing.assert_allclose(trie.targets.old, completion.behaviour_logprobs, rtol=1e-6)
