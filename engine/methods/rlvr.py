@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.decoding.sampler import StopReason
 from engine.methods.sampling import (
@@ -23,16 +25,23 @@ from engine.methods.sampling import (
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
+from engine.processes.ranks import Ranks
 from engine.recipe.sections import Rlvr
+from engine.runs.checkpoints import StateDict
 from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import Stage, TrainingState
 from engine.suites.problem import Problem
 from engine.training.epochs import mean_loss, train_epochs
-from engine.training.trainer import Clip, Trainer, Update
+from engine.training.memory import MemoryGuard
+from engine.training.objectives import Clip
+from engine.training.scoring import score
+from engine.training.trainer import Trainer, Update
 
 FRACTION_WEIGHT = 0.1
 """Of the share of tests passed beside a pass, where the reward is ``weighted``."""
+RATIOS: dict[str, Literal["token", "sequence", "weight"]] = {"grpo": "token", "gspo": "sequence", "cispo": "weight"}
+"""Which ratio each objective clips."""
 STD_FLOOR = 1e-6
 """Below this spread of rewards a group has nothing to teach."""
 
@@ -120,28 +129,80 @@ def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int) -> list[Tr
     return [trie.build() for trie in tries if trie.n_targets]
 
 
-def run(context: Context, state: TrainingState | None) -> None:
+def equal_samples(groups: Sequence[SampleGroup]) -> list[SampleGroup]:
+    """The groups with advantages by which a mean over tokens is a mean over samples: times mean length over length."""
+    lengths = [np.array([len(sample.completion.ids) for sample in group.samples], dtype=float) for group in groups]
+    counted = [own[group.kept] for group, own in zip(groups, lengths, strict=True)]
+    mean = np.concatenate(counted).mean() if counted else 1.0
+    return [
+        replace(group, advantages=group.advantages * mean / own) for group, own in zip(groups, lengths, strict=True)
+    ]
+
+
+def referred(
+    tries: Sequence[Trie], reference: Policy, memory: MemoryGuard, ranks: Ranks, temperature: float
+) -> list[Trie]:
+    """*Collective.* The same tries, each target with its log-probability under ``reference`` at ``temperature``."""
+    mine = ranks.share(tries)
+    scores = ranks.gather(memory.run(lambda compute: score(reference, mine, compute, temperature)))
+    return [
+        replace(trie, targets=replace(trie.targets, reference=own.astype(np.float32)))
+        for trie, own in zip(tries, scores, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RlvrState:
+    """Behind an update."""
+
+    training: TrainingState
+    start: dict[str, Tensor] | None
+    """Weights of the policy that the stage began with, where it is pulled towards them."""
+
+    def state_dict(self) -> StateDict:
+        """As a checkpoint holds it."""
+        return {**self.training.state_dict(), "start": self.start}
+
+    @classmethod
+    def read(cls, written: StateDict) -> Self:
+        """From its `state_dict`; one of an earlier release holds the training alone."""
+        return cls(TrainingState.read(written), written.get("start"))
+
+
+def run(context: Context, state: RlvrState | None) -> None:
     """The stage ``rlvr``."""
     settings = context.recipe.rlvr
     suite = context.suites[settings.suite]
     record_problems(context.writer, suite)
     trainer = context.trainer(context.policy, settings.optimiser)
-    begin = state.restore(trainer) if state else 0
+    start = _start(context, state)
+    begin = state.training.restore(trainer) if state else 0
     context.display.phase("rlvr", context.position, done=begin)
     for number in range(begin + 1, settings.updates + 1):
         trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
         groups = list(_draw_groups(context, suite.problems, number))
-        steps = _improve(context, trainer, groups)
-        metrics = measure(groups) | ({"rlvr/loss": mean_loss(steps)} if steps else {})
+        steps = _improve(context, trainer, groups, start)
+        metrics = measure(groups) | {"rlvr/resampled": float(len(groups) - settings.problems_per_update)}
+        metrics |= measure_moves(steps)
 
-        def state_now(number: int = number) -> TrainingState:
-            return TrainingState(trainer.state_dict(), number)
+        def state_now(number: int = number) -> RlvrState:
+            return RlvrState(TrainingState(trainer.state_dict(), number), start.state_dict() if start else None)
 
         context.finish_update(steps, metrics, state_now)
         context.display.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
 
 
-RLVR = Stage("rlvr", run, TrainingState.read)
+RLVR = Stage("rlvr", run, RlvrState.read)
+
+
+def _start(context: Context, state: RlvrState | None) -> Policy | None:
+    """The policy that the stage began with, where the trained one is to stay near it."""
+    if not context.recipe.rlvr.kl:
+        return None
+    start = context.policy.clone()
+    if state is not None and state.start is not None:
+        start.load_state_dict(state.start)
+    return start
 
 
 def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> Iterator[SampleGroup]:
@@ -169,18 +230,36 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> 
             return
 
 
-def _improve(context: Context, trainer: Trainer, groups: Sequence[SampleGroup]) -> list[Update]:
+def _improve(
+    context: Context, trainer: Trainer, groups: Sequence[SampleGroup], start: Policy | None = None
+) -> list[Update]:
     """Take one update's steps, a pass over its samples each; none where no group has anything to teach.
 
-    The temperature at which they were drawn is that of the policy which is trained.
+    The temperature at which they were drawn is that of the policy which is trained. ``start`` is what it is to stay
+    near.
     """
     settings, row_tokens = context.recipe.rlvr, context.memory.compute.row_tokens
-    tries = [t for group in groups if group.teaches for t in sample_tries(context.policy, group, row_tokens)]
+    teaching = [group for group in groups if group.teaches]
+    if settings.objective == "gspo":
+        teaching = equal_samples(teaching)
+    tries = [trie for group in teaching for trie in sample_tries(context.policy, group, row_tokens)]
     if not tries:
         return []
-    clip = Clip(settings.clip_low, settings.clip_high)
+    if start is not None:
+        with context.ledger.clock("score"):
+            tries = referred(tries, start, context.memory, context.ranks, settings.temperature)
+    clip = Clip(settings.clip_low, settings.clip_high, RATIOS[settings.objective])
     with context.ledger.clock("train"):
-        return train_epochs(trainer, tries, clip, settings.epochs, settings.temperature)
+        return train_epochs(trainer, tries, clip, settings.epochs, settings.temperature, kl=settings.kl)
+
+
+def measure_moves(steps: Sequence[Update]) -> dict[str, float]:
+    """Metrics of how far the last of an update's steps found the policy from the sampler and from the stage's start."""
+    if not steps:
+        return {}
+    last = steps[-1]
+    moved = {"rlvr/loss": mean_loss(steps), "rlvr/ratio": last.ratio, "rlvr/kl_sampler": last.kl_sampler}
+    return moved | ({} if math.isnan(last.kl_reference) else {"rlvr/kl_start": last.kl_reference})
 
 
 def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
@@ -197,6 +276,7 @@ def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
         "rlvr/pass_rate": _mean([float(sample.passed) for sample, _ in counted]),
         "rlvr/solved": _mean([float(any(s.passed for s in group.samples)) for group in groups]),
         "rlvr/teaching_groups": _mean([float(group.teaches) for group in groups]),
+        "rlvr/entropy": _mean([-logprob for sample in samples for logprob in sample.completion.behaviour_logprobs]),
         "rlvr/length": _mean([float(len(sample.completion.ids)) for sample in samples]),
         "rlvr/overlong": _mean([float(s.completion.stop == StopReason.LENGTH) for s in samples]),
         "rlvr/masked": _mean([float(sample.masked) for sample in samples]),

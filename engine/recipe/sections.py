@@ -291,12 +291,19 @@ class Rlvr(Section):
     """Length limit of a sample; those it cuts are masked from the loss when ``filter_overlong``."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature."""
+    objective: Literal["grpo", "gspo", "cispo"] = "grpo"
+    """Of what the ratio of policy to sampler is taken: each token, clipped; each sample, clipped as a whole, every
+    sample counting the same however long (GSPO, which wants bounds near 3e-4); or each token, as a clipped weight of
+    its log-probability, so that no token loses its gradient (CISPO)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """Lower half width of the clipped ratio."""
     clip_high: float = Field(0.28, gt=0)
     """Upper half width (clip-higher)."""
+    kl: float = Field(0.0, ge=0)
+    """Pull towards the policy that the stage began with: loss a nat of divergence a token. Above 0 its weights are kept
+    in memory and in the checkpoints inside the stage."""
     epochs: int = Field(1, ge=1)
-    """Passes over one update's samples."""
+    """Passes over one update's samples; the ratio is clipped from the second on."""
     reward: Literal["pass", "fraction", "weighted"] = "pass"
     """What a sample earns: 1 where all tests of its problem pass; the share of them that do; or the first and a tenth
     of the second. For the last two the tests behind the first that fails are run, too."""

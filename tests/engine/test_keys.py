@@ -220,6 +220,8 @@ CHOICE = {"rlvr.max_resamples": 0}
 RATIO = {"ra3.estep.epochs": 3}
 WEIGHTED = TEACHING | {"rlvr.reward": "weighted"}
 CLIPPED = TEACHING | {"rlvr.epochs": 3, "rlvr.optimiser.learning_rate": 1e-5}
+BOUND = CLIPPED | {"rlvr.clip_low": 1e-6, "rlvr.clip_high": 1e-6}
+LONGER = BOUND | {"rlvr.max_new_tokens": 2, "rlvr.group_size": 32, "rlvr.updates": 1}
 
 KEYS = [
     Key("seed", 4, "ra3", lambda a, b: a.of_first("latent") != b.of_first("latent")),
@@ -286,6 +288,9 @@ KEYS = [
     Key("rlvr.clip_high", 1e-6, "rlvr", rises("clip_fraction"), CLIPPED),
     Key("rlvr.epochs", 2, "rlvr", ratio("cost/optimiser_steps", 2), TEACHING),
     Key("rlvr.normalise", "none", "rlvr", lambda a, b: max(advantages(b)) < 0.9 < max(advantages(a)), TEACHING),
+    Key("rlvr.objective", "gspo", "rlvr", lambda a, b: b.moved_from(a) > 0, LONGER),
+    Key("rlvr.objective", "cispo", "rlvr", lambda a, b: b.moved_from(a) > 0, BOUND),
+    Key("rlvr.kl", 5.0, "rlvr", appears("rlvr/kl_start"), TEACHING),
     Key("rlvr.reward", "weighted", "rlvr", lambda a, b: rewards(b) - rewards(a) == {1.1}, TEACHING),
     Key("rlvr.partial_updates", 1, "rlvr", lambda a, b: rewards(a, 2) - rewards(b, 2) == {1.1}, WEIGHTED),
     Key("rlvr.filter_overlong", True, "rlvr", lambda a, b: advantages(b) == {0.0} != advantages(a), TEACHING),

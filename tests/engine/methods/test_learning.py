@@ -322,19 +322,45 @@ def chance_of(policy: Policy, token: int) -> float:
     return math.exp(score(policy, [trie.build()], COMPUTE)[0][0])
 
 
-@pytest.mark.parametrize("normalise", ["group", "mean", "none"])
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_rewards_raise_the_rate_of_what_passes(normalise: str, epochs: int) -> None:
-    rlvr = Rlvr.model_validate({"normalise": normalise, "filter_overlong": False, "epochs": epochs})
-    policy = speaking_policy(7)
-    before, teacher = chance_of(policy, A), trainer(policy, 0.02)
+def improved(policy: Policy, **settings: Any) -> float:
+    """The chance of what passes after twenty updates."""
+    rlvr = Rlvr.model_validate({"filter_overlong": False, **settings})
+    teacher, start, given = trainer(policy, 0.02), policy.clone() if rlvr.kl else None, resources(policy)
     context: Any = SimpleNamespace(
-        recipe=SimpleNamespace(rlvr=rlvr), policy=policy, memory=MemoryGuard(COMPUTE), ledger=resources(policy).ledger
+        recipe=SimpleNamespace(rlvr=rlvr),
+        policy=policy,
+        memory=MemoryGuard(COMPUTE),
+        ledger=given.ledger,
+        ranks=given.ranks,
     )
     for number in range(20):
-        improve_policy(context, teacher, [form_group(drawn(policy, 16, number), rlvr)])
+        improve_policy(context, teacher, [form_group(drawn(policy, 16, number), rlvr)], start)
+    return chance_of(policy, A)
+
+
+@pytest.mark.parametrize("normalise", ["group", "none"])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_rewards_raise_the_rate_of_what_passes(normalise: str, epochs: int) -> None:
+    policy = speaking_policy(7)
+    before = chance_of(policy, A)
     assert before < 0.5
-    assert chance_of(policy, A) > before + 0.3
+    assert improved(policy, normalise=normalise, epochs=epochs) > before + 0.3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"normalise": "mean"}, {"objective": "gspo", "epochs": 2}, {"objective": "cispo", "epochs": 2}],
+    ids=["mean", "gspo", "cispo"],
+)
+def test_other_objectives_raise_it_too(settings: dict[str, Any]) -> None:
+    policy = speaking_policy(7)
+    before = chance_of(policy, A)
+    assert improved(policy, **settings) > before + 0.3
+
+
+def test_a_pull_towards_the_start_holds_it_back() -> None:
+    free, held = speaking_policy(7), speaking_policy(7)
+    assert improved(held, kl=3.0) < improved(free) - 0.2
 
 
 def test_samples_that_the_length_limit_cut_teach_nothing_when_filtered() -> None:

@@ -13,16 +13,22 @@ from engine.decoding.sampler import Completion, StopReason, generate
 from engine.methods import rlvr
 from engine.methods.rlvr import (
     SampleGroup,
+    equal_samples,
     form_group,
     gives_partial_credit,
     group_advantages,
     measure,
+    measure_moves,
+    referred,
     sample_tries,
 )
 from engine.methods.sampling import Sample, warn_of_broken_tests
+from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Rlvr
 from engine.runs.display import Display
+from engine.training.memory import MemoryGuard
 from engine.training.scoring import score
+from engine.training.trainer import Update
 from sandbox import Result, Verdict
 from tests.engine.tiny import tiny_policy
 
@@ -204,3 +210,53 @@ def test_a_samples_old_logprob_is_that_under_which_it_was_drawn(temperature: flo
     (plain,) = score(policy, [trie], Compute())
     np.testing.assert_allclose(plain, completion.logprobs, rtol=1e-4)
     assert np.allclose(plain, trie.targets.old, rtol=1e-4) == (temperature == 1.0)
+
+
+def of_length(length: int, passed: float = 1) -> Sample:
+    return sample(passed, length)
+
+
+def test_samples_count_the_same_however_long_where_the_objective_is_of_samples() -> None:
+    """Lengths 1, 3 and 2, 6, whose mean is 3, beside a sample that does not count."""
+    kept = np.array([True, True, False])
+    groups = [
+        SampleGroup([of_length(1), of_length(3), of_length(50)], kept, np.zeros(3), np.array([1.0, -1.0, 0.0])),
+        SampleGroup([of_length(2), of_length(6)], ALL[:2], np.zeros(2), np.array([0.5, -0.5])),
+    ]
+    first, second = (group.advantages.tolist() for group in equal_samples(groups))
+    assert first == pytest.approx([3 / 1, -3 / 3, 0])
+    assert second == pytest.approx([0.5 * 3 / 2, -0.5 * 3 / 6])
+    assert (1 * first[0] + 3 * first[1] + 2 * second[0] + 6 * second[1]) / 12 == pytest.approx(0.0)
+    assert equal_samples([]) == []
+
+
+def test_targets_are_referred_to_the_start_at_the_temperature_of_the_samples() -> None:
+    policy, text = tiny_policy(), "def f(a, b):\n    return"
+    ids = [*policy.bos, *policy.encode(text)]
+    problem: Any = SimpleNamespace(prompt=text)
+    tries = []
+    for seed in (3, 4, 5):
+        (completion,) = generate(policy, [ids], [seed], max_new_tokens=4, temperature=0.5)
+        drawn = Sample(problem, 0, completion, SimpleNamespace(verdict=Verdict.PASSED))  # type: ignore[arg-type]
+        group = SampleGroup([drawn], np.array([True]), np.array([1.0]), np.array([1.0]))
+        tries += sample_tries(policy, group, 512)
+    found = referred(tries, policy, MemoryGuard(Compute()), Ranks(), 0.5)
+    for trie in found:
+        np.testing.assert_allclose(trie.targets.reference, trie.targets.old, rtol=1e-4)
+    other = referred(tries, policy, MemoryGuard(Compute()), Ranks(), 1.0)
+    assert not np.allclose(other[0].targets.reference, found[0].targets.reference, rtol=1e-3)
+
+
+def test_how_far_the_policy_went_is_told_of_the_last_pass() -> None:
+    first, last = (
+        Update(loss, 1.0, 0.1, {}, 0.0, 8, ratio, 0.2, kl) for loss, ratio, kl in ((1, 1, 0.1), (3, 1.5, 0.4))
+    )
+    told = measure_moves([first, last])
+    assert told == {"rlvr/loss": 2, "rlvr/ratio": 1.5, "rlvr/kl_sampler": 0.2, "rlvr/kl_start": 0.4}
+    assert "rlvr/kl_start" not in measure_moves([replace(last, kl_reference=float("nan"))])
+    assert measure_moves([]) == {}
+
+
+def test_the_entropy_is_that_of_every_token_drawn() -> None:
+    told = measure([form_group([sample(1, length=3), sample(0)], Rlvr())])
+    assert told["rlvr/entropy"] == 0.5
