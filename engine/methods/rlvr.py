@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.decoding.sampler import StopReason
+from engine.methods.curriculum import Measured, PassRates, difficulty, measured, weight, weighted_order
 from engine.methods.sampling import (
     Sample,
     Sampling,
@@ -98,6 +100,16 @@ class SampleGroup:
     """[G]"""
 
     @property
+    def problem(self) -> Problem:
+        """Whose samples they are."""
+        return self.samples[0].problem
+
+    @property
+    def passed(self) -> list[bool]:
+        """Whether each of the samples that count has passed."""
+        return [sample.passed for sample, counts in zip(self.samples, self.kept, strict=True) if counts]
+
+    @property
     def teaches(self) -> bool:
         """Do its rewards differ?"""
         return bool(np.any(self.advantages))
@@ -115,8 +127,7 @@ def sample_tries(policy: Policy, group: SampleGroup, row_tokens: int) -> list[Tr
 
     A target's coefficient is its sample's advantage, its old log-probability that under which it was drawn.
     """
-    problem = group.samples[0].problem
-    prompt = encode_prompt(policy, problem.prompt)
+    prompt = encode_prompt(policy, group.problem.prompt)
     tries = [TrieBuilder()]
     for sample, advantage, counted in zip(group.samples, group.advantages, group.kept, strict=True):
         if not counted:
@@ -158,15 +169,19 @@ class RlvrState:
     training: TrainingState
     start: dict[str, Tensor] | None
     """Weights of the policy that the stage began with, where it is pulled towards them."""
+    rates: PassRates
+    """What it has seen of the problems."""
 
     def state_dict(self) -> StateDict:
         """As a checkpoint holds it."""
-        return {**self.training.state_dict(), "start": self.start}
+        rates = {task: tuple(known) for task, known in self.rates.items()}
+        return {**self.training.state_dict(), "start": self.start, "rates": rates}
 
     @classmethod
     def read(cls, written: StateDict) -> Self:
         """From its `state_dict`; one of an earlier release holds the training alone."""
-        return cls(TrainingState.read(written), written.get("start"))
+        rates = {task: Measured(*known) for task, known in written.get("rates", {}).items()}
+        return cls(TrainingState.read(written), written.get("start"), rates)
 
 
 def run(context: Context, state: RlvrState | None) -> None:
@@ -176,17 +191,20 @@ def run(context: Context, state: RlvrState | None) -> None:
     record_problems(context.writer, suite)
     trainer = context.trainer(context.policy, settings.optimiser)
     start = _start(context, state)
+    rates = state.rates if state else {}
     begin = state.training.restore(trainer) if state else 0
     context.display.phase("rlvr", context.position, done=begin)
     for number in range(begin + 1, settings.updates + 1):
         trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
-        groups = list(_draw_groups(context, suite.problems, number))
+        groups = list(_draw_groups(context, suite.problems, number, rates))
         steps = _improve(context, trainer, groups, start)
         metrics = measure(groups) | {"rlvr/resampled": float(len(groups) - settings.problems_per_update)}
-        metrics |= measure_moves(steps)
+        metrics |= measure_moves(steps) | measure_by_difficulty(groups, rates)
+        rates = measured(rates, [(group.problem.task_id, group.passed) for group in groups])
 
-        def state_now(number: int = number) -> RlvrState:
-            return RlvrState(TrainingState(trainer.state_dict(), number), start.state_dict() if start else None)
+        def state_now(number: int = number, rates: PassRates = rates) -> RlvrState:
+            weights = start.state_dict() if start else None
+            return RlvrState(TrainingState(trainer.state_dict(), number), weights, rates)
 
         context.finish_update(steps, metrics, state_now)
         context.display.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
@@ -205,14 +223,24 @@ def _start(context: Context, state: RlvrState | None) -> Policy | None:
     return start
 
 
-def _draw_groups(context: Context, problems: Sequence[Problem], number: int) -> Iterator[SampleGroup]:
+def _order(context: Context, problems: Sequence[Problem], number: int, rates: PassRates) -> Iterator[int]:
+    """The problems that update ``number`` may draw, by index, without end."""
+    seed = context.seeds("problems", number)
+    if context.recipe.rlvr.curriculum == "uniform":
+        return shuffled(len(problems), seed)
+    return weighted_order([weight(rates.get(problem.task_id)) for problem in problems], seed)
+
+
+def _draw_groups(
+    context: Context, problems: Sequence[Problem], number: int, rates: PassRates = MappingProxyType({})
+) -> Iterator[SampleGroup]:
     """All groups drawn for update ``number``: one whose rewards are all equal is followed by another problem's.
 
     That is done ``max_resamples`` times at most. What did not teach is drawn all the same, and counts in the records.
     """
     settings = context.recipe.rlvr
     sampling = Sampling(settings.group_size, settings.max_new_tokens, settings.temperature)
-    order = shuffled(len(problems), context.seeds("problems", number))
+    order = _order(context, problems, number, rates)
     wanted = settings.problems_per_update
     for attempt in range(settings.max_resamples + 1):
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
@@ -281,6 +309,15 @@ def measure(groups: Sequence[SampleGroup]) -> dict[str, float]:
         "rlvr/overlong": _mean([float(s.completion.stop == StopReason.LENGTH) for s in samples]),
         "rlvr/masked": _mean([float(sample.masked) for sample in samples]),
     }
+
+
+def measure_by_difficulty(groups: Sequence[SampleGroup], rates: PassRates) -> dict[str, float]:
+    """The mean reward over the samples of new, hard, middling and easy problems, by what was known of them before."""
+    of: dict[str, list[float]] = {}
+    for group in groups:
+        earned = [float(r) for s, r in zip(group.samples, group.rewards, strict=True) if not s.masked]
+        of.setdefault(difficulty(rates.get(group.problem.task_id)), []).extend(earned)
+    return {f"rlvr/reward_{name}": _mean(earned) for name, earned in of.items() if earned}
 
 
 def _mean(values: Sequence[float]) -> float:

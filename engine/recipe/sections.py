@@ -285,6 +285,9 @@ class Rlvr(Section):
     """Groups an update holds."""
     group_size: int = Field(8, ge=2)
     """Samples of a problem."""
+    curriculum: Literal["uniform", "pass_rate"] = "uniform"
+    """Which problems an update draws: all alike; or those less often, down to an eighth, whose last groups in a row
+    have all passed or all failed."""
     max_resamples: int = Field(2, ge=0)
     """Times a group whose rewards are all equal is replaced by another problem's."""
     max_new_tokens: int = Field(512, ge=1)

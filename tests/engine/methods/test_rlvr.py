@@ -11,6 +11,7 @@ import pytest
 
 from engine.decoding.sampler import Completion, StopReason, generate
 from engine.methods import rlvr
+from engine.methods.curriculum import Measured
 from engine.methods.rlvr import (
     SampleGroup,
     equal_samples,
@@ -18,6 +19,7 @@ from engine.methods.rlvr import (
     gives_partial_credit,
     group_advantages,
     measure,
+    measure_by_difficulty,
     measure_moves,
     referred,
     sample_tries,
@@ -260,3 +262,32 @@ def test_how_far_the_policy_went_is_told_of_the_last_pass() -> None:
 def test_the_entropy_is_that_of_every_token_drawn() -> None:
     told = measure([form_group([sample(1, length=3), sample(0)], Rlvr())])
     assert told["rlvr/entropy"] == 0.5
+
+
+def of_task(task: str, *passed: float) -> SampleGroup:
+    problem: Any = SimpleNamespace(prompt="x", task_id=task, suite="s")
+    return form_group([replace(sample(x), problem=problem) for x in passed], Rlvr(filter_overlong=False))
+
+
+def test_rewards_are_told_by_how_hard_a_problem_was_before() -> None:
+    known = {"a": Measured(0.1, 0), "b": Measured(0.2, 1), "c": Measured(0.9, 0)}
+    masked = form_group([sample(0, masked=True)] * 2, Rlvr())
+    told = measure_by_difficulty([of_task("a", 1, 0), of_task("b", 0, 0), of_task("c", 1, 1), masked], known)
+    assert told == {"rlvr/reward_hard": 0.25, "rlvr/reward_easy": 1.0}
+    assert measure_by_difficulty([of_task("d", 1, 0)], known) == {"rlvr/reward_new": 0.5}
+
+
+def test_what_counts_for_a_problems_pass_rate_are_the_samples_that_count() -> None:
+    group = form_group([sample(1), sample(0, masked=True), sample(0, stop=StopReason.LENGTH), sample(0)], Rlvr())
+    assert group.passed == [True, False]
+
+
+@pytest.mark.parametrize("curriculum", ["uniform", "pass_rate"])
+def test_settled_problems_are_drawn_less_where_that_is_asked(curriculum: str) -> None:
+    problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(4)]
+    rates = {"0": Measured(0.0, 9), "1": Measured(1.0, 9), "2": Measured(0.5, 0)}
+    settings = Rlvr.model_validate({"curriculum": curriculum})
+    context: Any = SimpleNamespace(recipe=SimpleNamespace(rlvr=settings), seeds=lambda _, number: number)
+    first = [next(rlvr._order(context, problems, number, rates)) for number in range(400)]
+    share = sum(index < 2 for index in first) / 400
+    assert share == pytest.approx({"uniform": 0.5, "pass_rate": 0.25 / 2.25}[curriculum], abs=0.06)
