@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -231,9 +230,7 @@ def _order(context: Context, problems: Sequence[Problem], number: int, rates: Pa
     return weighted_order([weight(rates.get(problem.task_id)) for problem in problems], seed)
 
 
-def _draw_groups(
-    context: Context, problems: Sequence[Problem], number: int, rates: PassRates = MappingProxyType({})
-) -> Iterator[SampleGroup]:
+def _draw_groups(context: Context, problems: Sequence[Problem], number: int, rates: PassRates) -> Iterator[SampleGroup]:
     """All groups drawn for update ``number``: one whose rewards are all equal is followed by another problem's.
 
     That is done ``max_resamples`` times at most. What did not teach is drawn all the same, and counts in the records.

@@ -181,7 +181,7 @@ def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max
     monkeypatch.setattr(rlvr, "judge", lambda _, __, chosen, ___, count: [[sample(x) for x in g] for g in next(left)])
     monkeypatch.setattr(rlvr, "record_samples", lambda _, __, samples, *rest: recorded.append(len(samples)))
     problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(5)]
-    groups = list(rlvr._draw_groups(context, problems, 1))
+    groups = list(rlvr._draw_groups(context, problems, 1, {}))
     assert len(recorded) == len(groups)
     return groups
 
