@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.decoding.sampler import StopReason
+from engine.errors import UsageFault
 from engine.methods.curriculum import Measured, PassRates, difficulty, measured, weight, weighted_order
 from engine.methods.sampling import (
     Sample,
@@ -23,6 +24,7 @@ from engine.methods.sampling import (
     record_samples,
     warn_of_broken_tests,
 )
+from engine.methods.stored import check_tokens, record_again, stored_groups
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder
@@ -35,7 +37,7 @@ from engine.runs.stages.stage import Stage, TrainingState
 from engine.suites.problem import Problem
 from engine.training.epochs import mean_loss, train_epochs
 from engine.training.memory import MemoryGuard
-from engine.training.objectives import Clip
+from engine.training.objectives import AGREEMENT, Clip
 from engine.training.scoring import score
 from engine.training.trainer import Trainer, Update
 
@@ -67,16 +69,10 @@ def group_advantages(
     return advantages
 
 
-def gives_partial_credit(settings: Rlvr, update: int) -> bool:
-    """Does a sample that fails a test earn something by those it passes, in the stage's ``update``, counted from 1?"""
-    ended = settings.partial_updates is not None and update > settings.partial_updates
-    return settings.reward != "pass" and not ended
-
-
 def reward_of(sample: Sample, settings: Rlvr, update: int) -> float:
     """What a sample earns in the stage's ``update``, 0 to 1, or to 1.1 where it is ``weighted``."""
     passed = float(sample.passed)
-    if not gives_partial_credit(settings, update):
+    if not settings.gives_partial_credit(update):
         return passed
     return sample.fraction if settings.reward == "fraction" else passed + FRACTION_WEIGHT * sample.fraction
 
@@ -161,6 +157,12 @@ def referred(
     ]
 
 
+def drifted(tries: Sequence[Trie], policy: Policy, memory: MemoryGuard, ranks: Ranks, temperature: float) -> bool:
+    """*Collective.* Do ``policy`` and what drew the targets differ by more than the rounding of kernels?"""
+    now = referred(tries, policy, memory, ranks, temperature)
+    return any(np.abs(trie.targets.reference - trie.targets.old).max() >= AGREEMENT for trie in now)
+
+
 @dataclass(frozen=True, slots=True)
 class RlvrState:
     """Behind an update."""
@@ -195,10 +197,15 @@ def run(context: Context, state: RlvrState | None) -> None:
     context.display.phase("rlvr", context.position, done=begin)
     for number in range(begin + 1, settings.updates + 1):
         trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
-        groups = list(_draw_groups(context, suite.problems, number, rates))
-        steps = _improve(context, trainer, groups, start)
-        metrics = measure(groups) | {"rlvr/resampled": float(len(groups) - settings.problems_per_update)}
-        metrics |= measure_moves(steps) | measure_by_difficulty(groups, rates)
+        if settings.rollouts is None:
+            groups = list(_draw_groups(context, suite.problems, number, rates))
+            steps = _improve(context, trainer, groups, start)
+        else:
+            groups, temperature = _stored_groups(context, suite.problems, number, settings.rollouts)
+            steps = _improve(context, trainer, groups, start, stored_at=temperature)
+        metrics = measure(groups) | measure_moves(steps) | measure_by_difficulty(groups, rates)
+        if settings.rollouts is None:
+            metrics["rlvr/resampled"] = float(len(groups) - settings.problems_per_update)
         rates = measured(rates, [(group.problem.task_id, group.passed) for group in groups])
 
         def state_now(number: int = number, rates: PassRates = rates) -> RlvrState:
@@ -243,7 +250,7 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int, rat
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
         seed = partial(context.seeds, "rlvr", number, attempt)
         completions = draw(context.resources, context.policy, chosen, sampling, seed, context.display.tell)
-        count = gives_partial_credit(settings, number)
+        count = settings.gives_partial_credit(number)
         for samples in judge(context.resources, context.sandbox, chosen, completions, count=count):
             warn_of_broken_tests(context.display, samples)
             group = form_group(samples, settings, number)
@@ -255,27 +262,58 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int, rat
             return
 
 
+def _stored_groups(
+    context: Context, problems: Sequence[Problem], number: int, run: str
+) -> tuple[list[SampleGroup], float]:
+    """*Collective.* The groups that ``run`` drew for its update ``number``, and the temperature it drew them at.
+
+    Raises:
+        UsageFault: they are gone, or of another tokenizer.
+    """
+    rows = context.ranks.from_first(lambda: context.writer.rollouts(run, number))
+    if not rows:
+        raise UsageFault(f"rlvr.rollouts = {run!r}: the samples of its update {number} are gone; is it being resumed?")
+    found = []
+    for stored in stored_groups(rows, {problem.task_id: problem for problem in problems}):
+        check_tokens(context.policy, stored, run)
+        group = form_group(stored.samples, context.recipe.rlvr, number)
+        told = group.rewards.tolist(), group.advantages.tolist()
+        record_again(context.writer, context.position, context.step + 1, stored, *told)
+        found.append(group)
+    return found, rows[0]["temperature"]
+
+
 def _improve(
-    context: Context, trainer: Trainer, groups: Sequence[SampleGroup], start: Policy | None = None
+    context: Context,
+    trainer: Trainer,
+    groups: Sequence[SampleGroup],
+    start: Policy | None = None,
+    *,
+    stored_at: float | None = None,
 ) -> list[Update]:
     """Take one update's steps, a pass over its samples each; none where no group has anything to teach.
 
     The temperature at which they were drawn is that of the policy which is trained. ``start`` is what it is to stay
-    near.
+    near. Samples of another run were drawn at ``stored_at``; where by other weights, the first pass is clipped too.
     """
     settings, row_tokens = context.recipe.rlvr, context.memory.compute.row_tokens
     teaching = [group for group in groups if group.teaches]
     if settings.objective == "gspo":
         teaching = equal_samples(teaching)
     tries = [trie for group in teaching for trie in sample_tries(context.policy, group, row_tokens)]
+    temperature = settings.temperature if stored_at is None else stored_at
     if not tries:
         return []
     if start is not None:
         with context.ledger.clock("score"):
-            tries = referred(tries, start, context.memory, context.ranks, settings.temperature)
+            tries = referred(tries, start, context.memory, context.ranks, temperature)
+    stale = False
+    if stored_at is not None:
+        with context.ledger.clock("score"):
+            stale = drifted(tries, context.policy, context.memory, context.ranks, temperature)
     clip = Clip(settings.clip_low, settings.clip_high, RATIOS[settings.objective])
     with context.ledger.clock("train"):
-        return train_epochs(trainer, tries, clip, settings.epochs, settings.temperature, kl=settings.kl)
+        return train_epochs(trainer, tries, clip, settings.epochs, temperature, kl=settings.kl, stale=stale)
 
 
 def measure_moves(steps: Sequence[Update]) -> dict[str, float]:

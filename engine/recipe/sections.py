@@ -318,8 +318,16 @@ class Rlvr(Section):
     problems more (MaxRL); or nothing (Dr.GRPO)."""
     filter_overlong: bool = True
     """Mask samples that the length limit cut."""
+    rollouts: str | None = None
+    """The id of another run in the same home, whose samples and verdicts are trained on again, update by update, in
+    place of drawing: it says how many there are and at what temperature they were drawn."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-6)
     """How it is updated."""
+
+    def gives_partial_credit(self, update: int) -> bool:
+        """Does a sample that fails a test earn something by those it passes, in ``update``, counted from 1?"""
+        ended = self.partial_updates is not None and update > self.partial_updates
+        return self.reward != "pass" and not ended
 
 
 class Eval(Section):

@@ -325,6 +325,7 @@ ELSEWHERE = {
     "ntp.flops_of": "test_arms.py",
     "ntp.comments_path": "tests/engine/corpora",
     "rlvr.suite": "tests/engine/suites",
+    "rlvr.rollouts": "tests/engine/methods/test_stored.py",
     "eval.suites": "tests/engine/suites",
     "compute": "changes no number, which the tests of packing, processes, shards and recomputing hold",
     "sandbox": "tests/sandbox",

@@ -16,7 +16,6 @@ from engine.methods.rlvr import (
     SampleGroup,
     equal_samples,
     form_group,
-    gives_partial_credit,
     group_advantages,
     measure,
     measure_by_difficulty,
@@ -100,9 +99,9 @@ def test_where_tests_were_not_counted_a_pass_is_all_and_anything_else_nothing() 
 def test_partial_credit_ends_behind_its_updates(update: int, earned: float) -> None:
     settings = Rlvr(reward="fraction", partial_updates=2)
     assert form_group([judged(3)], settings, update).rewards.tolist() == [earned]
-    assert gives_partial_credit(settings, update) == (earned > 0)
+    assert settings.gives_partial_credit(update) == (earned > 0)
     assert form_group([judged(3)], Rlvr(reward="fraction"), 1000).rewards.tolist() == [0.75]
-    assert not gives_partial_credit(Rlvr(), 1)
+    assert not Rlvr().gives_partial_credit(1)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SANDBOX_ERROR, Verdict.TEST_ERROR])
