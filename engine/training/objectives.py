@@ -67,14 +67,14 @@ def surrogate(
     if clip is None:
         agrees = (logprobs_N.detach() - old_N).abs() < AGREEMENT
         weight = torch.where(agrees, 1.0, ratio.detach().clamp(max=TRUNCATION))
-        gain = weight * coefficients_N * torch.exp(logprobs_N - logprobs_N.detach())
         clipped = ratio > TRUNCATION
-    elif clip.ratio == "weight":
-        weight = ratio.detach().clamp(1 - clip.low, 1 + clip.high)
-        gain = weight * coefficients_N * torch.exp(logprobs_N - logprobs_N.detach())
-        clipped = weight != ratio
     else:
         bounded = ratio.clamp(1 - clip.low, 1 + clip.high)
+        weight = bounded.detach()
+        clipped = weight != ratio
+    if clip is None or clip.ratio == "weight":
+        gain = weight * coefficients_N * torch.exp(logprobs_N - logprobs_N.detach())
+    else:
         gain = torch.minimum(ratio * coefficients_N, bounded * coefficients_N)
         clipped = ratio * coefficients_N > bounded * coefficients_N
     return torch.where(on_ratio, -gain, -coefficients_N * logprobs_N), on_ratio & clipped

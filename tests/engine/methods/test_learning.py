@@ -15,11 +15,11 @@ from accelerate import Accelerator
 
 from engine.corpora.traces import Line, Trace
 from engine.decoding.sampler import Completion, StopReason, generate
+from engine.methods.groups import form_group, sample_tries
 from engine.methods.ra3.annotation import _drawn, _resampled, _resampled_by_line
 from engine.methods.ra3.estep import _improve as improve_q
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.rlvr import _improve as improve_policy
-from engine.methods.rlvr import form_group, sample_tries
 from engine.methods.sampling import Sample, judge
 from engine.model.encoding import EncodedTrace, rest_of
 from engine.model.events import add_annotated, annotated_trie

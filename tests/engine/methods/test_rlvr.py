@@ -12,17 +12,16 @@ import pytest
 from engine.decoding.sampler import Completion, StopReason, generate
 from engine.methods import rlvr
 from engine.methods.curriculum import Measured
-from engine.methods.rlvr import (
+from engine.methods.groups import (
     SampleGroup,
     equal_samples,
     form_group,
     group_advantages,
     measure,
     measure_by_difficulty,
-    measure_moves,
-    referred,
     sample_tries,
 )
+from engine.methods.rlvr import measure_moves, referred
 from engine.methods.sampling import Sample, warn_of_broken_tests
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Rlvr

@@ -12,7 +12,8 @@ import pytest
 
 from engine.decoding.sampler import Completion, StopReason
 from engine.errors import UsageFault
-from engine.methods.rlvr import SampleGroup, drifted, referred, sample_tries
+from engine.methods.groups import SampleGroup, sample_tries
+from engine.methods.rlvr import drifted, referred
 from engine.methods.sampling import Sample, record_samples
 from engine.methods.stored import check_tokens, stored_groups
 from engine.pipeline import execute
