@@ -15,7 +15,7 @@ from engine.errors import UsageFault
 from engine.methods.groups import SampleGroup, sample_tries
 from engine.methods.rlvr import drifted, referred
 from engine.methods.sampling import Sample, record_samples
-from engine.methods.stored import check_tokens, stored_groups
+from engine.methods.stored import check_tokens, record_again, stored_groups
 from engine.pipeline import execute
 from engine.processes.ranks import Ranks
 from engine.recipe.recipe import Recipe
@@ -83,6 +83,24 @@ def test_an_updates_samples_come_back_in_their_groups_as_they_were(home: Path) -
                 behaviours = (np.float32(each.completion.behaviour_logprobs) for each in (ours, theirs))
                 assert next(behaviours).tolist() == next(behaviours).tolist()
         assert writer.rollouts("old", 4) == writer.rollouts("new", 1) == []
+
+
+def test_they_are_written_again_as_they_were_but_for_what_they_earn(home: Path) -> None:
+    with Writer(home, "new") as writer:
+        create(writer)
+        rows = writer.rollouts("old", 1)
+        first, second = stored_groups(rows, PROBLEMS)
+        record_again(writer, 0, 9, first, [0.5, 0.25], [1.5, -1.5])
+        record_again(writer, 0, 9, second, [0.0], [0.0])
+        writer.flush()
+        again = writer.rollouts("new", 1)
+    assert [(row["reward"], row["advantage"]) for row in again] == [(0.5, 1.5), (0.25, -1.5), (None, 0.0)]
+    assert {(row["run"], row["step"], row["position"]) for row in again} == {("new", 9, 0)}
+    changed = {"id", "run", "step", "position", "reward", "advantage"}
+    for ours, theirs in zip(again, rows, strict=True):
+        assert {k: v for k, v in ours.items() if k not in changed} == {
+            k: v for k, v in theirs.items() if k not in changed
+        }
 
 
 def test_tokens_of_another_tokenizer_are_refused(home: Path) -> None:
