@@ -126,6 +126,8 @@ class Job:
     limits: Limits = Limits()
     tag: str = ""
     """The caller's own word for it, handed back with the result."""
+    count: bool = False
+    """Whether the tests behind the first that fails are run too, so that `Result` says how many passed."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,12 @@ class Result:
     wall_s: float = 0.0
     peak_mb: float = 0.0
     failed_test: str | None = None
-    """Which test failed, without a word of what it expects."""
+    """Which test failed first, without a word of what it expects."""
+    tests: int = 0
+    """How many there are: statements of `Asserts` that assert, cases of `Calls` and `Stdio`, 1 of anything else; 0
+    where they were not counted, or the judge was ended before it could tell."""
+    tests_passed: int = 0
+    """How many of them passed before the candidate ended or was ended: all where it passed, fewer where it did not."""
     stdout: str = ""
     stderr: str = ""
     backend: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .job import Limits, Verdict
@@ -30,6 +30,22 @@ class Decision:
     """Whether the judge met a message that no honest candidate sends."""
     suspect: bool = False
     """Whether neighbours on a busy machine may have led to it: then it is to be found out alone."""
+    tests: int = 0
+    """How many there are, where they were counted."""
+    tests_passed: int = 0
+    """How many of them passed."""
+
+
+def with_count(decision: Decision, tests: int, passed: int) -> Decision:
+    """``decision`` with how many of its ``tests`` were ``passed``.
+
+    No more than the verdict allows, whatever was counted: all where it is that they passed, else at least one fewer,
+    and none of a candidate that made a call which is blocked.
+    """
+    if decision.verdict is Verdict.PASSED:
+        return replace(decision, tests=tests, tests_passed=tests)
+    most = 0 if decision.verdict is Verdict.FORBIDDEN else max(tests - 1, 0)
+    return replace(decision, tests=tests, tests_passed=min(passed, most))
 
 
 def by_the_kernel(report: Report, limits: Limits) -> Decision | None:

@@ -14,7 +14,7 @@ from .inside.values import Untellable, parse, to_wire
 from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
 from .leaving import was_the_end
 from .tricks import seen
-from .verdicts import Decision, Report, by_the_kernel, of_calls, of_ending, of_silence
+from .verdicts import Decision, Report, by_the_kernel, of_calls, of_ending, of_silence, with_count
 
 GRACE = 1.5
 """A run may use this many times its CPU before it is ended, so that one slowed down by its neighbours can be told."""
@@ -112,7 +112,8 @@ class Worker:
             case Stdio():
                 return self._judge_printing(job, job.test)
             case Program():
-                return self._judge_program(job, job.test)
+                decision, reports = self._judge_program(job, job.test)
+                return with_count(decision, 1, 0) if job.count else decision, reports
             case _:
                 return self._judge_calls(job, job.test)
 
@@ -121,10 +122,13 @@ class Worker:
         candidates, judges = self._cells()
         self._task += 1
         setup = test.setup if isinstance(test, Asserts) else ""
-        judges.send(self._judgement(job.limits, _tell_test(test), linked=True))
+        judges.send(self._judgement(job.limits, _tell_test(test) | {"count": job.count}, linked=True))
         candidates.send(self._run_of(job, "serve", setup=setup))
         report, judgement = self._both_reports(job.limits)
-        decision = by_the_kernel(report, job.limits) or _of_judgement(judgement, report)
+        heard = _of_judgement(judgement, report)
+        decision = by_the_kernel(report, job.limits) or heard
+        if job.count:
+            decision = with_count(decision, heard.tests, 0 if heard.forged else heard.tests_passed)
         if report["reason"] == "idle":
             decision = replace(decision, suspect=not _was_waited_for(judgement, job.limits))
         if judgement["reason"] == "cpu":  # the two kept each other at work: nobody's neighbours led to that
@@ -160,20 +164,25 @@ class Worker:
         return decision, [report]
 
     def _judge_printing(self, job: Job, test: Stdio) -> tuple[Decision, list[Report]]:
-        """Case after case, each in a process of its own, until one fails."""
+        """Case after case, each in a process of its own, until one fails; where they are counted, all."""
         reports: list[Report] = []
         if not test.cases:
             return Decision(Verdict.TEST_ERROR, detail="the test has no cases"), reports
+        decisions: list[Decision] = []
         for number, (stdin, expected) in enumerate(test.cases, 1):
             limits = _room_for(expected, job.limits)
             report = self._run_alone(replace(job, limits=limits), stdin)
             reports.append(report)
             decision = by_the_kernel(report, limits) or self._of_output(job, test, stdin, expected, report)
-            if sum(each["cpu_s"] for each in reports) > job.limits.deadline_s:
+            overdue = sum(each["cpu_s"] for each in reports) > job.limits.deadline_s
+            if overdue:
                 decision = Decision(Verdict.TIME_LIMIT, detail="the whole problem's deadline")
-            if decision.verdict is not Verdict.PASSED:
-                return replace(decision, failed_test=f"case {number}"), reports
-        return Decision(Verdict.PASSED), reports
+            decisions.append(replace(decision, failed_test=f"case {number}"))
+            if decision.verdict.says_nothing:
+                return decisions[-1], reports
+            if decision.verdict is not Verdict.PASSED and (overdue or not job.count):
+                break
+        return _of_cases(decisions, len(test.cases) if job.count else 0), reports
 
     def _of_output(self, job: Job, test: Stdio, stdin: str, expected: str, report: Report) -> Decision:
         if report["status"] != 0:
@@ -219,6 +228,14 @@ class Worker:
         return {"id": self._task, "test": test, "linked": linked, "limits": told}
 
 
+def _of_cases(decisions: list[Decision], tests: int) -> Decision:
+    """What the decision of each case comes to: that of the first that failed. ``tests`` is 0 where none are counted."""
+    passed = [decision.verdict is Verdict.PASSED for decision in decisions]
+    first = Decision(Verdict.PASSED) if all(passed) else decisions[passed.index(False)]
+    suspect = any(decision.suspect for decision in decisions)
+    return with_count(replace(first, suspect=suspect), tests, sum(passed))
+
+
 def _room_for(expected: str, limits: Limits) -> Limits:
     """The limits with room for twice the output that is right."""
     twice = 2 * len(expected.encode("utf-8", "surrogatepass"))
@@ -254,7 +271,13 @@ def _of_judgement(judgement: Report, report: Report) -> Decision:
     if not judgement["note"]:
         return of_silence(judgement)
     note = parse(judgement["note"].encode())
-    return replace(of_calls(note, report), forged=bool(note.get("forged")), own_word=bool(note.get("own_word")))
+    return replace(
+        of_calls(note, report),
+        forged=bool(note.get("forged")),
+        own_word=bool(note.get("own_word")),
+        tests=note.get("tests", 0),
+        tests_passed=note.get("tests_passed", 0),
+    )
 
 
 def _was_waited_for(judgement: Report, limits: Limits) -> bool:
@@ -285,6 +308,8 @@ def _result(decision: Decision, reports: list[Report]) -> Result:
         cpu_s=round(sum(report["cpu_s"] for report in reports), 6),
         peak_mb=round(max((report["peak_mb"] for report in reports), default=0.0), 1),
         failed_test=decision.failed_test,
+        tests=decision.tests,
+        tests_passed=decision.tests_passed,
         stdout=_readable(reports[-1]["stdout"]) if reports else "",
         stderr=_readable(reports[-1]["stderr"]) if reports else "",
         detail=decision.detail.encode("utf-8", "backslashreplace").decode(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.decoding.drawing import EVERYTHING, Truncation
 from engine.decoding.sampler import Completion, generate
@@ -32,6 +34,12 @@ class Sample:
     def passed(self) -> bool:
         """Did every test pass?"""
         return self.result.verdict == Verdict.PASSED
+
+    @property
+    def fraction(self) -> float:
+        """The share of its problem's tests that it passed, where they were counted; else 1 where it passed, and 0."""
+        counted = self.result.tests
+        return self.result.tests_passed / counted if counted else float(self.passed)
 
     @property
     def masked(self) -> bool:
@@ -111,14 +119,17 @@ def judge(
     sandbox: Callable[[], Sandbox],
     problems: Sequence[Problem],
     completions: Sequence[Sequence[Completion]],
+    *,
+    count: bool = False,
 ) -> list[list[Sample]]:
     """*Collective.* The samples that the ``completions`` of each problem are, by the verdicts of the first rank.
 
-    Completions of a problem that say the same are judged once.
+    Completions of a problem that say the same are judged once. With ``count`` their tests are run beyond the first that
+    fails, and counted.
     """
     pairs = list(zip(problems, completions, strict=True))
-    jobs = [
-        {completion.text: problem.job(completion.text) for completion in group}  # the texts in order, each once
+    jobs = [  # the texts in order, each once
+        {completion.text: replace(problem.job(completion.text), count=count) for completion in group}
         for problem, group in pairs
     ]
     each = [job for by_text in jobs for job in by_text.values()]
@@ -147,14 +158,18 @@ def record_samples(
     samples: Sequence[Sample],
     phase: str,
     step: int,
+    rewards: Sequence[float] | None = None,
     advantages: Sequence[float] | None = None,
+    temperature: float | None = None,
 ) -> None:
     """Write judged samples to the store, as drawn for the update ``step`` or measured after it.
 
-    ``position`` is that of the stage in its arm.
+    ``position`` is that of the stage in its arm. Rewards are 1 for what passed and 0 for the rest unless given. With
+    the ``temperature`` at which they were drawn their tokens are written too, so that they can be trained on again.
     """
+    earned = rewards or [float(sample.passed) for sample in samples]
     given: Sequence[float | None] = advantages or [None] * len(samples)
-    for sample, advantage in zip(samples, given, strict=True):
+    for sample, reward, advantage in zip(samples, earned, given, strict=True):
         completion, result = sample.completion, sample.result
         writer.add(
             "samples",
@@ -170,18 +185,27 @@ def record_samples(
                 "stop": str(completion.stop),
                 "logprob": sum(completion.logprobs),
                 "verdict": str(result.verdict),
-                "reward": None if sample.masked else float(sample.passed),
+                "reward": None if sample.masked else reward,
                 "advantage": advantage,
                 "cpu_s": result.cpu_s,
                 "wall_s": result.wall_s,
                 "peak_mb": result.peak_mb,
                 "failed_test": result.failed_test,
+                "tests": result.tests or None,
+                "tests_passed": result.tests_passed if result.tests else None,
+                **({} if temperature is None else _tokens_of(completion, temperature)),
                 "stdout": result.stdout,
                 "stderr": result.stderr,
                 "backend": result.backend,
                 "tricks": ",".join(result.tricks),
             },
         )
+
+
+def _tokens_of(completion: Completion, temperature: float) -> dict[str, Any]:
+    """As the store keeps them: JSON, log-probabilities in as many digits as a float32 has."""
+    digits = ", ".join(f"{logprob:.9g}" for logprob in completion.behaviour_logprobs)
+    return {"temperature": temperature, "token_ids": json.dumps(completion.ids), "token_logprobs": f"[{digits}]"}
 
 
 def record_problems(writer: Writer, suite: Suite) -> None:

@@ -58,6 +58,10 @@ class Targets:
     """[N] index in ``names`` of what it belongs to in metrics."""
     names: tuple[str, ...]
     """Such as ``code``, ``comment``, ``gate``."""
+    sequences: Ints
+    """[S] how many targets each sequence has, one behind the other: those that were asked for together."""
+    reference: Floats
+    """[N] log-probability under a policy that is not to be left far behind; empty where there is none."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -99,6 +103,7 @@ class TrieBuilder:
         self._events: list[Events] = []
         self._owners: list[int] = []
         self._targets: list[tuple[str, float, float, bool]] = []
+        self._sequences: list[int] = []
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -143,6 +148,7 @@ class TrieBuilder:
         self._events.append(events)
         olds = old or [math.nan] * count
         self._targets += [(label, weight, before, False) for weight, before in zip(weights, olds, strict=True)]
+        self._sequences.append(count)
         return slice(begin, self.n_targets)
 
     def ask_whole(
@@ -152,6 +158,7 @@ class TrieBuilder:
         self._owners += [self.n_targets] * len(events.nodes)
         self._events.append(events)
         self._targets.append((label, coefficient, old, complement))
+        self._sequences.append(1)
         return self.n_targets - 1
 
     def places(self) -> Ints:
@@ -184,6 +191,8 @@ class TrieBuilder:
             old=np.array(old, dtype=np.float32),
             labels=np.array([distinct.index(name) for name in names], dtype=np.uint8),
             names=distinct,
+            sequences=np.array(self._sequences, dtype=np.int32),
+            reference=np.empty(0, dtype=np.float32),
         )
 
     def _depth_first(self) -> tuple[Ints, Ints]:
@@ -247,6 +256,12 @@ class Batch:
     """int64 [N] index among the labels of ``label_counts``."""
     label_counts: dict[str, int]
     """Targets of each label, by name."""
+    sequences: Tensor
+    """int64 [N] sequence that each target belongs to."""
+    n_sequences: int
+    """How many there are."""
+    reference: Tensor
+    """float32 [N]; NaN where the target has no log-probability under a reference."""
     temperature: float = 1.0
     """Of the policy whose log-probabilities are asked for: logits are divided by it."""
 
@@ -314,6 +329,7 @@ def _collated_targets(parts: Sequence[Targets], begins: Sequence[int], places: i
     token -= _CODES
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     labels = _joined([_relabelled(part, names) for part in parts])
+    sizes = _joined([part.sequences for part in parts])
     return {
         "nodes": torch.from_numpy(node),
         "tokens": torch.from_numpy(token),
@@ -325,11 +341,18 @@ def _collated_targets(parts: Sequence[Targets], begins: Sequence[int], places: i
         "old": torch.from_numpy(np.concatenate([part.old for part in parts])),
         "labels": torch.from_numpy(labels),
         "label_counts": dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True)),
+        "sequences": torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
+        "n_sequences": len(sizes),
+        "reference": torch.from_numpy(np.concatenate([_reference(part) for part in parts])),
     }
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     return np.concatenate(parts).astype(np.int64)
+
+
+def _reference(part: Targets) -> Floats:
+    return part.reference if len(part.reference) else np.full(len(part), math.nan, dtype=np.float32)
 
 
 def _relabelled(part: Targets, names: Sequence[str]) -> NDArray[np.int64]:

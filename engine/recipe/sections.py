@@ -285,24 +285,49 @@ class Rlvr(Section):
     """Groups an update holds."""
     group_size: int = Field(8, ge=2)
     """Samples of a problem."""
+    curriculum: Literal["uniform", "pass_rate"] = "uniform"
+    """Which problems an update draws: all alike; or those less often, down to an eighth, whose last groups in a row
+    have all passed or all failed."""
     max_resamples: int = Field(2, ge=0)
     """Times a group whose rewards are all equal is replaced by another problem's."""
     max_new_tokens: int = Field(512, ge=1)
     """Length limit of a sample; those it cuts are masked from the loss when ``filter_overlong``."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature."""
+    objective: Literal["grpo", "gspo", "cispo"] = "grpo"
+    """Of what the ratio of policy to sampler is taken: each token, clipped; each sample, clipped as a whole, every
+    sample counting the same however long (GSPO, which wants bounds near 3e-4); or each token, as a clipped weight of
+    its log-probability, so that no token loses its gradient (CISPO)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """Lower half width of the clipped ratio."""
     clip_high: float = Field(0.28, gt=0)
     """Upper half width (clip-higher)."""
+    kl: float = Field(0.0, ge=0)
+    """Pull towards the policy that the stage began with: loss a nat of divergence a token. Above 0 its weights are kept
+    in memory and in the checkpoints inside the stage."""
     epochs: int = Field(1, ge=1)
-    """Passes over one update's samples."""
-    normalise: Literal["group", "none"] = "group"
-    """Advantage divided by the group's standard deviation, or not (Dr.GRPO)."""
+    """Passes over one update's samples; the ratio is clipped from the second on."""
+    reward: Literal["pass", "fraction", "weighted"] = "pass"
+    """What a sample earns: 1 where all tests of its problem pass; the share of them that do; or the first and a tenth
+    of the second. For the last two the tests behind the first that fails are run, too."""
+    partial_updates: int | None = Field(None, ge=0)
+    """Updates for which ``reward`` gives partial credit, behind which it is all or nothing, as ``pass``; every update
+    when absent."""
+    normalise: Literal["group", "mean", "none"] = "group"
+    """What an advantage is divided by: the standard deviation of the group's rewards; their mean, which weighs hard
+    problems more (MaxRL); or nothing (Dr.GRPO)."""
     filter_overlong: bool = True
     """Mask samples that the length limit cut."""
+    rollouts: str | None = None
+    """The id of another run in the same home, whose samples and verdicts are trained on again, update by update, in
+    place of drawing: it says how many there are and at what temperature they were drawn."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-6)
     """How it is updated."""
+
+    def gives_partial_credit(self, update: int) -> bool:
+        """Does a sample that fails a test earn something by those it passes, in ``update``, counted from 1?"""
+        ended = self.partial_updates is not None and update > self.partial_updates
+        return self.reward != "pass" and not ended
 
 
 class Eval(Section):

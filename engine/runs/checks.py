@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from engine.corpora.comments import check_file
 from engine.corpora.sources import find_source
@@ -15,10 +16,11 @@ from engine.recipe.recipe import Recipe
 from engine.recipe.sections import StageKind
 from engine.runs.inputs import load_suites
 from engine.runs.planning import choose_arms
+from engine.runs.rollouts import check_rollouts
 
 
-def check_launch(recipe: Recipe, arms: Sequence[str] | None = None) -> None:
-    """Ask for all that the ``arms`` of ``recipe`` need, all of them when None.
+def check_launch(recipe: Recipe, arms: Sequence[str] | None = None, home: Path | None = None) -> None:
+    """Ask for all that the ``arms`` of ``recipe`` need, all of them when None, of runs in ``home`` where it is given.
 
     Raises:
         UsageFault: the recipe names what is not there, or what cannot be used.
@@ -29,7 +31,7 @@ def check_launch(recipe: Recipe, arms: Sequence[str] | None = None) -> None:
     check_processes(parts.values())
     for i, (arm, part) in enumerate(parts.items()):
         stages = part.arms[arm].stages
-        check_needs(part, stages)
+        check_needs(part, stages, home)
         if "ntp" in stages and part.ntp.as_long_as is not None:
             _check_budget(part.ntp.as_long_as, [parts[before] for before in chosen[:i]])
 
@@ -46,13 +48,13 @@ def check_processes(recipes: Iterable[Recipe]) -> int:
     return sizes.pop()
 
 
-def check_needs(recipe: Recipe, stages: Sequence[StageKind]) -> None:
-    """Ask for what ``stages`` of the only arm of ``recipe`` need.
+def check_needs(recipe: Recipe, stages: Sequence[StageKind], home: Path | None = None) -> None:
+    """Ask for what ``stages`` of the only arm of ``recipe`` need, of runs in ``home`` where it is given.
 
     Raises:
         UsageFault, EnvironmentFault: as `check_launch`.
     """
-    _check_suites(recipe, stages)
+    _check_suites(recipe, stages, home)
     if {"ntp", "ra3"} & set(stages) and recipe.corpus.kind != "katas":
         find_source(recipe.corpus.kind, recipe.corpus.path)
     if "ntp" in stages:
@@ -61,7 +63,7 @@ def check_needs(recipe: Recipe, stages: Sequence[StageKind]) -> None:
         raise EnvironmentFault("lora.rank is set, which needs peft: pip install 'ra3[lora]'")
 
 
-def _check_suites(recipe: Recipe, stages: Sequence[StageKind]) -> None:
+def _check_suites(recipe: Recipe, stages: Sequence[StageKind], home: Path | None) -> None:
     suites = load_suites(recipe, stages)
     if "eval" in stages:
         names = [suites[spec].name for spec in recipe.eval.suites]
@@ -69,8 +71,12 @@ def _check_suites(recipe: Recipe, stages: Sequence[StageKind]) -> None:
         if twice:
             raise UsageFault(f"eval.suites: {twice} is there twice; name each suite once")
     if "rlvr" in stages:
-        settings, there = recipe.rlvr, len(suites[recipe.rlvr.suite].problems)
-        if there < settings.problems_per_update:
+        settings, problems = recipe.rlvr, suites[recipe.rlvr.suite].problems
+        there = len(problems)
+        if settings.rollouts is not None:
+            if home is not None:
+                check_rollouts(home, settings, problems)
+        elif there < settings.problems_per_update:
             raise UsageFault(
                 f"rlvr.suite = {settings.suite!r} has {there} problems, an update asks for "
                 f"{settings.problems_per_update}: lower rlvr.problems_per_update, or widen the suite's range"

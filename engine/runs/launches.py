@@ -52,7 +52,7 @@ def check_run(home: Path, run: str, listener: Listener, sandboxes: Sandboxes, ra
     left = [stage for position, stage in enumerate(arm.stages) if position not in done]
     with writing(home, run) as writer:
         try:
-            check_needs(recipe, left)
+            check_needs(recipe, left, home)
             check_device(recipe.compute.device)
             if {"eval", "rlvr"} & set(left):
                 sandboxes.get(recipe)

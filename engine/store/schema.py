@@ -9,7 +9,7 @@ import sqlite3
 
 from engine.store.transaction import transaction
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, "group" TEXT NOT NULL, name TEXT NOT NULL, arm TEXT NOT NULL, status TEXT NOT NULL,
@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS samples (
     id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL,
     position INTEGER NOT NULL, suite TEXT NOT NULL, task TEXT NOT NULL, sample INTEGER NOT NULL, text TEXT NOT NULL,
     tokens INTEGER NOT NULL, stop TEXT NOT NULL, logprob REAL, verdict TEXT NOT NULL, reward REAL, advantage REAL,
-    cpu_s REAL, wall_s REAL, peak_mb REAL, failed_test TEXT, stdout TEXT, stderr TEXT, backend TEXT, tricks TEXT);
+    cpu_s REAL, wall_s REAL, peak_mb REAL, failed_test TEXT, stdout TEXT, stderr TEXT, backend TEXT, tricks TEXT,
+    tests INTEGER, tests_passed INTEGER, temperature REAL, token_ids TEXT, token_logprobs TEXT);
 CREATE INDEX IF NOT EXISTS samples_by_run ON samples (run, id);
 CREATE TABLE IF NOT EXISTS evals (
     run TEXT NOT NULL, position INTEGER NOT NULL, suite TEXT NOT NULL, k INTEGER NOT NULL, step INTEGER NOT NULL,
@@ -74,6 +75,13 @@ ADDED = {
         "ALTER TABLE stages ADD COLUMN flops REAL NOT NULL DEFAULT 0",
         "ALTER TABLE stages ADD COLUMN peak_mb REAL",
         "ALTER TABLE stages ADD COLUMN work TEXT NOT NULL DEFAULT '{}'",
+    ),
+    4: (
+        "ALTER TABLE samples ADD COLUMN tests INTEGER",
+        "ALTER TABLE samples ADD COLUMN tests_passed INTEGER",
+        "ALTER TABLE samples ADD COLUMN temperature REAL",
+        "ALTER TABLE samples ADD COLUMN token_ids TEXT",
+        "ALTER TABLE samples ADD COLUMN token_logprobs TEXT",
     ),
 }
 """What each version added to the one before it."""

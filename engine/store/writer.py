@@ -33,6 +33,11 @@ FROM stages s JOIN runs r ON r.id = s.run JOIN runs mine ON mine."group" = r."gr
 WHERE mine.id = ? AND s.kind IN ('ntp', 'ra3') AND s.status = 'done' AND r.arm = ?
 """
 """What imitation and EM took an arm (the second parameter) of a run's launch, measuring left out."""
+_ROLLOUTS = """
+SELECT * FROM samples WHERE run = ? AND phase = 'rlvr' AND step = (
+    SELECT DISTINCT step FROM samples WHERE run = ? AND phase = 'rlvr' ORDER BY step LIMIT 1 OFFSET ?)
+ORDER BY id
+"""
 _INHERITED = {
     "metrics": ("key, step, value, special, at", "step <= :step"),
     "phases": ("first_step, kind, position, round, started", "position <= :position AND first_step <= :step"),
@@ -174,6 +179,11 @@ class Writer:
         """What ``ntp`` and ``ra3`` took an arm of this launch; None without either."""
         row = self._rows(_SPENT_BY, arm)[0]
         return None if row["seconds"] is None else Spent(row["seconds"], row["flops"])
+
+    def rollouts(self, run: str, number: int) -> list[dict[str, Any]]:
+        """The samples that ``run`` drew for its ``number``-th update of RLVR, from 1, in their order."""
+        with self._lock, explained(self._path):
+            return [dict(row) for row in self._db.conn.execute(_ROLLOUTS, [run, run, number - 1])]
 
     def forget_after(self, step: int, position: int) -> None:
         """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""

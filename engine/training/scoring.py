@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -28,17 +29,19 @@ def micro_batches(tries: Sequence[Trie], compute: Compute) -> list[list[list[int
 
 
 @torch.no_grad()
-def score(policy: Policy, tries: Sequence[Trie], compute: Compute) -> list[NDArray[np.float64]]:
+def score(
+    policy: Policy, tries: Sequence[Trie], compute: Compute, temperature: float = 1.0
+) -> list[NDArray[np.float64]]:
     """[N] log-probabilities of each trie's targets under ``policy``, in nats, in the order of ``tries``.
+
+    They are those of ``policy`` at ``temperature``.
 
     Those of all micro-batches come over from its device in one piece, when the last has gone through.
     """
     batches = micro_batches(tries, compute)
     with predicting(policy):
-        parts = [
-            logprobs(policy, collate([[tries[index] for index in row] for row in rows]).to(policy.device))
-            for rows in batches
-        ]
+        collated = (collate([[tries[index] for index in row] for row in rows]) for rows in batches)
+        parts = [logprobs(policy, replace(batch.to(policy.device), temperature=temperature)) for batch in collated]
     order = [index for rows in batches for row in rows for index in row]
     ends = np.cumsum([len(tries[index].targets) for index in order])
     scores = dict(zip(order, np.split(np.concatenate(fetched(parts)), ends[:-1]), strict=True)) if tries else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypedDict
@@ -23,23 +23,10 @@ from engine.model.tries import Batch, Trie, collate
 from engine.processes.ranks import Ranks
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard, narrower
+from engine.training.objectives import Clip, Sequences, divergence, moves, surrogate
 from engine.training.schedules import rate_factor
 from engine.training.scoring import micro_batches
 from engine.training.weights import OptimiserState, Replica, Shards
-
-TRUNCATION = 2.0
-"""Importance weights of a first pass are cut here (truncated importance sampling; Yao et al., 2025)."""
-AGREEMENT = 1e-3
-"""Nats by which trainer and sampler may differ and the weight is 1: float32 kernels stay within. Without it their
-rounding is all that is left of gradients which cancel over a group, and Adam would make steps of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """Bounds of the probability ratio: 1 - low to 1 + high."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +44,12 @@ class Update:
     """Share of the targets whose ratio was clipped, or whose importance weight was truncated."""
     tokens: int
     """Nodes that went through the model."""
+    ratio: float = math.nan
+    """Mean probability ratio of policy to sampler, over the targets that have an old log-probability; NaN without."""
+    kl_sampler: float = math.nan
+    """Over the same targets, KL(sampler || policy) in nats a target, estimated."""
+    kl_reference: float = math.nan
+    """KL(policy || reference) in nats a target, estimated, over those that have a reference's; NaN without."""
 
     @property
     def skipped(self) -> bool:
@@ -64,27 +57,17 @@ class Update:
         return not math.isfinite(self.grad_norm)
 
 
-def surrogate(logprobs_N: Tensor, old_N: Tensor, coefficients_N: Tensor, clip: Clip | None) -> tuple[Tensor, Tensor]:
-    """Loss a target, [N], and whether its ratio was clipped, [N] bool.
+def target_losses(logprobs_N: Tensor, batch: Batch, clip: Clip | None, kl: float) -> tuple[Tensor, Tensor]:
+    """Loss of each target of ``batch``, [N], and whether its ratio was clipped, [N] bool."""
+    sequences = Sequences(batch.sequences, batch.n_sequences)
+    loss_N, clipped_N = surrogate(logprobs_N, batch.old, batch.coefficients, clip, sequences)
+    if kl:
+        loss_N = loss_N + kl * divergence(logprobs_N, batch.reference)
+    return loss_N, clipped_N
 
-    Without an old log-probability (NaN) it is ``-coefficient * logprob``, whose gradient is that of maximum likelihood
-    or of REINFORCE. With one, and a ``clip``, it is PPO's clipped ratio (Schulman et al., 2017), its upper bound free
-    (DAPO, 2025). Without a ``clip``, in the first pass over what was drawn, its gradient is that of REINFORCE with
-    the ratio as importance weight, truncated at `TRUNCATION`: trainer and sampler differ by the rounding of their
-    kernels, by more in lower precision, and a clipped ratio would drop the tokens on which they differ most.
-    """
-    on_ratio = ~old_N.isnan()
-    ratio = torch.exp(logprobs_N - torch.where(on_ratio, old_N, logprobs_N.detach()))
-    if clip is None:
-        agrees = (logprobs_N.detach() - old_N).abs() < AGREEMENT
-        weight = torch.where(agrees, 1.0, ratio.detach().clamp(max=TRUNCATION))
-        gain = weight * coefficients_N * torch.exp(logprobs_N - logprobs_N.detach())
-        clipped = ratio > TRUNCATION
-    else:
-        bounded = ratio.clamp(1 - clip.low, 1 + clip.high)
-        gain = torch.minimum(ratio * coefficients_N, bounded * coefficients_N)
-        clipped = ratio * coefficients_N > bounded * coefficients_N
-    return torch.where(on_ratio, -gain, -coefficients_N * logprobs_N), on_ratio & clipped
+
+Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
+"""As `target_losses`, its settings chosen."""
 
 
 class TrainerState(TypedDict):
@@ -131,11 +114,14 @@ class Trainer:
         self._learning_rate = optimiser.learning_rate * factor
         self._max_grad_norm = optimiser.max_grad_norm
 
-    def update(self, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0) -> Update:
+    def update(
+        self, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0, kl: float = 0.0
+    ) -> Update:
         """*Collective.* Take one step on the mean loss over all targets of ``tries``, which all ranks are given.
 
-        ``clip`` bounds the ratio of targets that have an old log-probability, as in `surrogate`. What is trained is
-        the policy at ``temperature``, which is that at which the targets were drawn.
+        ``clip`` bounds the ratio of targets that have an old log-probability, as in `surrogate`; ``kl`` times the
+        divergence from the reference is added for those that have one. What is trained is the policy at
+        ``temperature``, which is that at which the targets were drawn.
 
         It is taken in smaller batches where memory runs out. A gradient that is not finite leaves weights and optimiser
         as they are, and the result says so.
@@ -144,9 +130,10 @@ class Trainer:
             EnvironmentFault: memory runs out with the smallest batches.
         """
         longest = max(map(len, tries))
-        return self._memory.run(partial(self._update, tries, clip, temperature), partial(narrower, least=longest))
+        loss = partial(target_losses, clip=clip, kl=kl)
+        return self._memory.run(partial(self._update, tries, loss, temperature), partial(narrower, least=longest))
 
-    def _update(self, tries: Sequence[Trie], clip: Clip | None, temperature: float, compute: Compute) -> Update:
+    def _update(self, tries: Sequence[Trie], loss: Loss, temperature: float, compute: Compute) -> Update:
         for group in self._adam.param_groups:
             group["lr"] = self._learning_rate
         self._adam.zero_grad(set_to_none=True)  # an update that was cut short left what it had by then
@@ -155,7 +142,7 @@ class Trainer:
         self._weights.take()
         recompute = compute.gradient_checkpointing
         with training(self._weights.model, recompute=recompute, compiled=self._compiled):
-            backward = partial(self._backward, clip=clip, temperature=temperature)
+            backward = partial(self._backward, loss=loss, temperature=temperature)
             mine = [backward(collate(rows), 1 / total) for rows in self._ranks.share(batches)]
             for _ in range(self._weights.idle_passes(len(batches))):
                 backward(collate(batches[0]), 0.0)
@@ -167,6 +154,9 @@ class Trainer:
             mean_logprob=means.logprob,
             clip_fraction=means.clipped,
             tokens=sum(map(len, tries)),
+            ratio=means.ratio,
+            kl_sampler=means.kl_sampler,
+            kl_reference=means.kl_reference,
         )
 
     def state_dict(self) -> TrainerState:
@@ -177,12 +167,12 @@ class Trainer:
         """Go on from ``state_dict``."""
         self._adam.load_state_dict(self._weights.part(state["adam"]))
 
-    def _backward(self, batch: Batch, weight: float, clip: Clip | None, temperature: float) -> Sums:
+    def _backward(self, batch: Batch, weight: float, loss: Loss, temperature: float) -> Sums:
         """Add the gradient of one micro-batch, ``weight`` times the sum of its targets' losses."""
         batch = replace(batch.to(self._accelerator.device), temperature=temperature)
         with self._accelerator.autocast():
             logprobs_N = self._weights.logprobs(batch)
-        loss_N, clipped_N = surrogate(logprobs_N, batch.old, batch.coefficients, clip)
+        loss_N, clipped_N = loss(logprobs_N, batch)
         self._accelerator.backward(loss_N.sum() * (weight * self._weights.scale))
         return Sums.of(batch, logprobs_N.detach(), loss_N.detach(), clipped_N)
 
@@ -207,7 +197,8 @@ class Sums:
     """What one micro-batch came to, kept on its device until the update ends."""
 
     totals: Tensor
-    """float64 [2 + K]: the loss summed over targets, how many ratios were clipped, the log-probabilities by label."""
+    """float64 [7 + K]: the loss summed over targets, how many ratios were clipped, the five of `moves`, the
+    log-probabilities by label."""
     counts: dict[str, int]
     """Targets of each of K labels."""
 
@@ -216,7 +207,8 @@ class Sums:
         """Those of ``batch``, from what came of its targets."""
         by_label = torch.zeros(len(batch.label_counts), dtype=torch.float64, device=logprobs_N.device)
         by_label.index_add_(0, batch.labels, logprobs_N.double())
-        return cls(torch.cat([torch.stack([loss_N.sum(), clipped_N.sum()]).double(), by_label]), batch.label_counts)
+        both = torch.stack([loss_N.sum(), clipped_N.sum()]).double()
+        return cls(torch.cat([both, moves(logprobs_N, batch.old, batch.reference), by_label]), batch.label_counts)
 
 
 def _on_cpu(parts: Sequence[Sums]) -> list[Sums]:
@@ -233,6 +225,9 @@ class Means:
     clipped: float
     logprob: dict[str, float]
     """By label."""
+    ratio: float
+    kl_sampler: float
+    kl_reference: float
 
     @classmethod
     def of(cls, parts: Sequence[Sums]) -> Means:
@@ -241,6 +236,14 @@ class Means:
         counts, logprobs = Counter[str](), Counter[str]()
         for part, values in zip(parts, totals, strict=True):
             counts.update(part.counts)
-            logprobs.update(dict(zip(part.counts, values[2:], strict=True)))
+            logprobs.update(dict(zip(part.counts, values[7:], strict=True)))
         loss, clipped = (sum(values[i] for values in totals) / counts.total() for i in range(2))
-        return cls(loss, clipped, {label: logprobs[label] / counts[label] for label in counts})
+        drawn, ratio, apart, referred, left = (sum(values[i] for values in totals) for i in range(2, 7))
+        return cls(
+            loss,
+            clipped,
+            {label: logprobs[label] / counts[label] for label in counts},
+            ratio=ratio / drawn if drawn else math.nan,
+            kl_sampler=apart / drawn if drawn else math.nan,
+            kl_reference=left / referred if referred else math.nan,
+        )

@@ -166,7 +166,7 @@ def _start(recipe: Recipe, store: AsyncReader, name: str | None) -> str:
     from engine.runs.checks import check_launch  # noqa: PLC0415 - likewise
     from engine.runs.planning import plan, start_detached  # noqa: PLC0415 - likewise
 
-    check_launch(recipe)
+    check_launch(recipe, home=store.home)
     planned = plan(recipe, store.home, name=name)
     ids = [run.id for run in planned.runs]
     start_detached(store.home, ids, store.home / ids[0] / "log")

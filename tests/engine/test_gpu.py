@@ -23,8 +23,9 @@ from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder, collate
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
+from engine.training.objectives import Clip
 from engine.training.scoring import score
-from engine.training.trainer import Clip, Trainer
+from engine.training.trainer import Trainer
 from tests.engine.devices import DEVICE, accelerator
 from tests.engine.tiny import encoded, prompts, tiny_policy
 

@@ -165,6 +165,15 @@ def advantages(records: Records) -> set[float]:
     return {abs(sample["advantage"]) for sample in records.samples}
 
 
+def rewards(records: Records, step: int | None = None) -> set[float]:
+    """Those of its samples, or of those of one update."""
+    return {sample["reward"] for sample in records.samples if step in (None, sample["step"])}
+
+
+def tasks(records: Records) -> list[str]:
+    return [sample["task"] for sample in records.samples]
+
+
 def at_the_margin(a: Records, b: Records) -> bool:
     """Latents stand in column 0, and did not."""
     both = [trace for trace in (*a.estep, *b.estep) if trace["latents"]]
@@ -213,7 +222,11 @@ TEACHING = {"rlvr.max_new_tokens": 1, "rlvr.group_size": 8, "rlvr.max_resamples"
 
 CHOICE = {"rlvr.max_resamples": 0}
 RATIO = {"ra3.estep.epochs": 3}
+WEIGHTED = TEACHING | {"rlvr.reward": "weighted"}
 CLIPPED = TEACHING | {"rlvr.epochs": 3, "rlvr.optimiser.learning_rate": 1e-5}
+BOUND = CLIPPED | {"rlvr.clip_low": 1e-6, "rlvr.clip_high": 1e-6}
+LONGER = BOUND | {"rlvr.max_new_tokens": 2, "rlvr.group_size": 32, "rlvr.updates": 1}
+SETTLED = CHOICE | {"rlvr.updates": 12, "rlvr.group_size": 2, "rlvr.temperature": 0.01}
 
 KEYS = [
     Key("seed", 4, "ra3", lambda a, b: a.of_first("latent") != b.of_first("latent")),
@@ -280,6 +293,12 @@ KEYS = [
     Key("rlvr.clip_high", 1e-6, "rlvr", rises("clip_fraction"), CLIPPED),
     Key("rlvr.epochs", 2, "rlvr", ratio("cost/optimiser_steps", 2), TEACHING),
     Key("rlvr.normalise", "none", "rlvr", lambda a, b: max(advantages(b)) < 0.9 < max(advantages(a)), TEACHING),
+    Key("rlvr.curriculum", "pass_rate", "rlvr", lambda a, b: tasks(b) != tasks(a), SETTLED),
+    Key("rlvr.objective", "gspo", "rlvr", lambda a, b: b.moved_from(a) > 0, LONGER),
+    Key("rlvr.objective", "cispo", "rlvr", lambda a, b: b.moved_from(a) > 0, BOUND),
+    Key("rlvr.kl", 5.0, "rlvr", appears("rlvr/kl_start"), TEACHING),
+    Key("rlvr.reward", "weighted", "rlvr", lambda a, b: rewards(b) - rewards(a) == {1.1}, TEACHING),
+    Key("rlvr.partial_updates", 1, "rlvr", lambda a, b: rewards(a, 2) - rewards(b, 2) == {1.1}, WEIGHTED),
     Key("rlvr.filter_overlong", True, "rlvr", lambda a, b: advantages(b) == {0.0} != advantages(a), TEACHING),
     *optimiser("rlvr.optimiser", "rlvr", **TEACHING),
     # eval
@@ -308,6 +327,7 @@ ELSEWHERE = {
     "ntp.flops_of": "test_arms.py",
     "ntp.comments_path": "tests/engine/corpora",
     "rlvr.suite": "tests/engine/suites",
+    "rlvr.rollouts": "tests/engine/methods/test_stored.py",
     "eval.suites": "tests/engine/suites",
     "compute": "changes no number, which the tests of packing, processes, shards and recomputing hold",
     "sandbox": "tests/sandbox",

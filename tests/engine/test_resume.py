@@ -25,6 +25,17 @@ pytestmark = pytest.mark.slow
 
 STAGES = {'"ntp", "ra3", "eval", "rlvr", "eval"': '"ntp", "eval", "ra3", "rlvr"'}
 
+CURRICULUM = {
+    "rlvr.curriculum": "pass_rate",
+    "rlvr.kl": 0.5,
+    "rlvr.epochs": 2,
+    "rlvr.reward": "weighted",
+    "rlvr.partial_updates": 6,
+    "rlvr.updates": 8,
+    "rlvr.group_size": 2,
+    "rlvr.max_resamples": 1,
+}
+
 
 def killed(home: Path, recipe: Recipe, phase: str, update: int) -> str:
     """A run that was killed behind an update inside the phase."""
@@ -85,6 +96,17 @@ def test_behind_a_damaged_checkpoint_a_run_goes_on_from_the_one_before_to_the_sa
     assert damaged.with_name(f"damaged-{damaged.name}").is_dir()
     assert fingerprint(tmp_path, run) == fingerprint(home, uninterrupted)
     assert records(tmp_path, run) == records(home, uninterrupted)
+
+
+def test_a_curriculum_and_a_pull_towards_the_start_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, **{'"ntp", "ra3", "eval", "rlvr", "eval"': '"rlvr"'}).with_values(CURRICULUM)
+    (tmp_path / "whole").mkdir()
+    whole = start(recipe, tmp_path / "whole")
+    finish(tmp_path / "whole", whole)
+    run = killed(tmp_path, recipe, "rlvr", 5)
+    finish(tmp_path, run)
+    assert fingerprint(tmp_path, run) == fingerprint(tmp_path / "whole", whole)
+    assert records(tmp_path, run) == records(tmp_path / "whole", whole)
 
 
 @pytest.mark.parametrize("lost", [cut_weights, shutil.rmtree], ids=["damaged", "removed"])

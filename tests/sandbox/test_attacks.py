@@ -1,7 +1,8 @@
 """Every program in ``attacks/`` gets its honest verdict on every backend, and the host is as it was.
 
-A program says in its first lines what it tries, which verdict it deserves and, where the report is to name it, with
-which trick. ``{CANARY}`` in it is a file of the host, ``{PORT}`` a port on which the host listens.
+A program says in its first lines what it tries, which verdict it deserves, where the report is to name it, with which
+trick and, where its tests are to be counted, how many of them it passes. ``{CANARY}`` in it is a file of the host,
+``{PORT}`` a port on which the host listens.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Attack:
     verdict: Verdict
     trick: str | None
     limits: Limits
+    passed: str | None
+    """Such as 1/5."""
 
 
 def read(path: Path) -> Attack:
@@ -58,7 +61,7 @@ def read(path: Path) -> Attack:
     program, _, own_test = text.partition(OWN_TEST)
     test = Asserts(own_test) if own_test else TESTS[said.get("Test", "calls")]
     limits = Limits(cpu_s=10) if "import" in own_test else QUICK  # numpy and its like take their time
-    return Attack(program, test, Verdict(said["Verdict"]), said.get("Trick"), limits)
+    return Attack(program, test, Verdict(said["Verdict"]), said.get("Trick"), limits, said.get("Passed"))
 
 
 def _mounts_within_reach() -> list[str]:
@@ -112,7 +115,7 @@ def attack_on(sandbox: Sandbox, host: Host, path: Path) -> tuple[Attack, Result]
     program = attack.program.replace("{CANARY}", str(host.canary)).replace("{PORT}", str(host.port))
     program = program.replace("ra3-canary", f"ra3-canary-{os.getpid()}")
     limits = ROOMY if attack.verdict is Verdict.MEMORY_LIMIT else attack.limits
-    (result,) = sandbox.judge([Job(program, attack.test, limits)])
+    (result,) = sandbox.judge([Job(program, attack.test, limits, count=attack.passed is not None)])
     return attack, result
 
 
@@ -123,6 +126,8 @@ def test_an_attack_gets_its_honest_verdict_and_the_host_is_unchanged(sandbox: Sa
     host.assert_unchanged()
     if attack.trick is not None:
         assert attack.trick in result.tricks
+    if attack.passed is not None:
+        assert f"{result.tests_passed}/{result.tests}" == attack.passed
 
 
 def test_an_honest_program_passes_after_all_of_them(sandbox: Sandbox) -> None:

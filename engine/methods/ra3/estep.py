@@ -22,7 +22,8 @@ from engine.runs.stages.context import Context
 from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import TrainingState
 from engine.training.epochs import mean_loss, train_epochs
-from engine.training.trainer import Clip, Trainer, Update
+from engine.training.objectives import Clip
+from engine.training.trainer import Trainer, Update
 
 
 def expectation(context: Context, round_: int, state: EstepState | None) -> Actors:

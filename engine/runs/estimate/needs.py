@@ -104,6 +104,8 @@ def _phases(stage: str, model: Footprint, recipe: Recipe) -> list[Parts]:
         return [alone | _training(model, recipe, recipe.compute.row_tokens)]
     if stage == "rlvr":
         longest = _PROMPT + recipe.rlvr.max_new_tokens
+        if recipe.rlvr.kl:
+            alone |= {"start": model.trained}
         moments = {"moments": 2 * model.trained}
         return [
             alone | _training(model, recipe, max(recipe.compute.row_tokens, longest)),

@@ -5,6 +5,7 @@ to the candidate over one channel, and what comes back is a value of a type of o
 """
 
 from __future__ import annotations
+import __future__
 
 import builtins
 import importlib
@@ -35,6 +36,7 @@ _USUAL_NAMES = {
 }
 """Packages, and what tests call modules that they leave to the program to import."""
 _MOST_TEXT = 500
+_FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 Outcome = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ class TestGlobals(dict[str, Any]):
 
     def __init__(self, line: Line, source: str) -> None:
         super().__init__(__name__=TEST_MODULE, __builtins__=builtins)
-        self._line, self._source = line, source
+        self._line, self.source = line, source
 
     def __missing__(self, name: str) -> Any:
         if hasattr(builtins, name) or name.startswith("__"):
@@ -66,22 +68,43 @@ class TestGlobals(dict[str, Any]):
             module = importlib.import_module(module_name)
         except ImportError:
             return thing
-        used = re.findall(rf"\b{name}\.(\w+)", self._source)
+        used = re.findall(rf"\b{name}\.(\w+)", self.source)
         if not any(hasattr(module, attribute) for attribute in used):
             return thing
         self._line.modules.append(module)
         return module
 
 
+class Tally:
+    """How many tests there are and how many passed, where that is asked: the first that fails then ends nothing."""
+
+    def __init__(self, *, asked: bool) -> None:
+        self.asked = asked
+        self.tests = 1 if asked else 0
+        self.passed = 0
+        self.first: Outcome | None = None
+        """Of the first that failed."""
+
+    def fails(self, outcome: Outcome) -> bool:
+        """Note a test that has failed; whether the next is to be run all the same."""
+        self.first = self.first or outcome
+        return self.asked and outcome["outcome"] in ("failed", "raised")
+
+    def decided(self, outcome: Outcome) -> Outcome:
+        """What the whole came to, given what ended it: the first failure, unless the test itself is broken."""
+        return outcome if outcome["outcome"] == "test_error" else self.first or outcome
+
+
 def run(task: dict[str, Any], line: Line) -> Outcome:
     """Judge one candidate over a line to it; what is returned is the judge's note to the supervisor."""
     test = task["test"]
+    tally = Tally(asked=test.get("count", False))
     line.begin()
     if "limits" in task:  # in a process of its own
         line.answers.limit(task["limits"]["answer_bytes"])
         make_room()
     try:
-        outcome = _RUNNERS[test["kind"]](test, line)
+        outcome = _RUNNERS[test["kind"]](test, line, tally)
     except CandidateGone:
         outcome = {"outcome": "ended", "ending": line.ending}
     except BaseException as error:
@@ -91,7 +114,8 @@ def run(task: dict[str, Any], line: Line) -> Outcome:
     elif outcome["outcome"] in ("passed", "test_error") and line.unheeded:
         outcome = {"outcome": "failed", "where": _line_of(line.unheeded[0])}
     heard = {"forged": line.forged, "calls": line.asked, "waited_s": line.waited_s}
-    return outcome | heard | {"own_word": line.stand_ins.own_word > 0}
+    counted = {"tests": tally.tests, "tests_passed": tally.passed}
+    return tally.decided(outcome) | heard | counted | {"own_word": line.stand_ins.own_word > 0}
 
 
 def _failed(error: BaseException, line: Line, source: str) -> Outcome:
@@ -156,7 +180,7 @@ def _no_test(text: str) -> Outcome:
     return {"outcome": "test_error", "text": text, "where": None}
 
 
-def _run_check(test: dict[str, Any], line: Line) -> Outcome:
+def _run_check(test: dict[str, Any], line: Line, _tally: Tally) -> Outcome:
     names = TestGlobals(line, test["source"])
     make_repeatable(test["source"])
     exec(compile(test["source"], FILENAME, "exec", dont_inherit=True), names)  # noqa: S102  # the room's purpose
@@ -172,15 +196,60 @@ def _run_check(test: dict[str, Any], line: Line) -> Outcome:
     return _passed(line) if asked else _no_test("the test asks nothing of the program")
 
 
-def _run_asserts(test: dict[str, Any], line: Line) -> Outcome:
+def _run_asserts(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
     names = TestGlobals(line, test["source"])
     make_repeatable(test["source"])
     code = compile(test["source"], FILENAME, "exec", dont_inherit=True)
+    statements = _statements(test["source"], tally) if tally.asked else []
     functions = line.wait_until_loaded()
     for name in _tested_builtins(code, test["source"], functions):
         names[name] = functions.get(name) or _Lacking(name, line)
+    if tally.asked:
+        return _run_each(statements, code.co_flags & _FUTURES, names, line, tally)
     exec(code, names)  # noqa: S102
     return _passed(line)
+
+
+def _statements(source: str, tally: Tally) -> list[tuple[Any, bool]]:
+    """Those of a test, each with whether it is one that asserts: a test of its own, which is counted."""
+    import ast  # noqa: PLC0415
+
+    statements = [(statement, _asserts(statement)) for statement in ast.parse(source).body]
+    tally.tests = sum(is_test for _, is_test in statements) or 1
+    return statements
+
+
+def _run_each(
+    statements: list[tuple[Any, bool]], futures: int, names: TestGlobals, line: Line, tally: Tally
+) -> Outcome:
+    """One statement after the other. Where one fails that is no test, those behind it may lack what it was to give.
+
+    Behind a failure that the candidate has swallowed nothing is counted: which test it was of is not known.
+    """
+    import ast  # noqa: PLC0415
+
+    for statement, is_test in statements:
+        code = compile(ast.Module([statement], []), FILENAME, "exec", flags=futures, dont_inherit=True)
+        try:
+            exec(code, names)  # noqa: S102
+        except CandidateGone:
+            raise
+        except BaseException as error:
+            outcome = _failed(error, line, names.source)
+            if tally.fails(outcome) and is_test:
+                continue
+            return outcome
+        if line.unheeded or line.ending is not None:
+            break
+        tally.passed += is_test
+    return _passed(line)
+
+
+def _asserts(statement: Any) -> bool:
+    import ast  # noqa: PLC0415
+
+    defines = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    return not defines and any(isinstance(node, ast.Assert) for node in ast.walk(statement))
 
 
 class _Lacking:
@@ -246,19 +315,31 @@ def _used_elsewhere(tree: Any) -> set[str]:
     return elsewhere
 
 
-def _run_calls(test: dict[str, Any], line: Line) -> Outcome:
+def _run_calls(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
     cases = values.from_wire(test["cases"])
     if not cases:
         return _no_test("the test has no cases")
+    if tally.asked:
+        tally.tests = len(cases)
     function = line.named(test["entry_point"])
     for number, (arguments, expected) in enumerate(cases, 1):
-        try:
-            answer = function(*arguments)
-        except Exception as error:
-            return _failed(error, line, "") | {"where": f"case {number}"}
-        if not deeply(partial(agree, answer, expected, test["tolerance"], test["tuples_are_lists"])):
-            return {"outcome": "failed", "where": f"case {number}"}
+        outcome = _of_case(function, arguments, expected, test, line)
+        if outcome["outcome"] != "passed" and not tally.fails(outcome | {"where": f"case {number}"}):
+            return outcome | {"where": f"case {number}"}
+        if line.unheeded:
+            break
+        tally.passed += outcome["outcome"] == "passed"
     return {"outcome": "passed"}
+
+
+def _of_case(function: Any, arguments: Any, expected: Any, test: dict[str, Any], line: Line) -> Outcome:
+    """What one call comes to."""
+    try:
+        answer = function(*arguments)
+    except Exception as error:
+        return _failed(error, line, "")
+    agrees = deeply(partial(agree, answer, expected, test["tolerance"], test["tuples_are_lists"]))
+    return {"outcome": "passed" if agrees else "failed"}
 
 
 def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists: bool = False) -> bool:
@@ -284,7 +365,7 @@ def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists:
     return True
 
 
-def _run_checker(test: dict[str, Any], _line: Line) -> Outcome:
+def _run_checker(test: dict[str, Any], _line: Line, _tally: Tally) -> Outcome:
     """A suite's own ``check(stdin, expected, output)`` over what the candidate printed.
 
     Where it fails to say yes or no, it is asked of the expected output itself: if it fails on that too, it is broken.

@@ -15,11 +15,11 @@ from accelerate import Accelerator
 
 from engine.corpora.traces import Line, Trace
 from engine.decoding.sampler import Completion, StopReason, generate
+from engine.methods.groups import form_group, sample_tries
 from engine.methods.ra3.annotation import _drawn, _resampled, _resampled_by_line
 from engine.methods.ra3.estep import _improve as improve_q
 from engine.methods.ra3.rollouts import Actors, LatentSampling, roll_out
 from engine.methods.rlvr import _improve as improve_policy
-from engine.methods.rlvr import form_group, sample_tries
 from engine.methods.sampling import Sample, judge
 from engine.model.encoding import EncodedTrace, rest_of
 from engine.model.events import add_annotated, annotated_trie
@@ -288,6 +288,21 @@ def test_completions_that_say_the_same_are_judged_once_and_each_gets_its_verdict
     assert [[sample.completion.text for sample in group] for group in samples] == texts
 
 
+def test_tests_are_counted_where_that_is_asked() -> None:
+    problem = Problem(
+        "s", "t", "def f(x):", "f", None, (), Asserts("assert f(2) == 4\nassert f(0) == 1\nassert f(1) == 2")
+    )
+    texts = ["\n    return 2 * x", "\n    return 1", "\n    return"]
+    completions = [[Completion([1], text, [0.0], [0.0], StopReason.EOS, 1) for text in texts]]
+    with open_sandbox() as opened:
+        told, silent = (
+            judge(resources(toy_policy(1)), lambda: opened, [problem], completions, count=count)[0]
+            for count in (True, False)
+        )
+    assert [sample.fraction for sample in told] == pytest.approx([2 / 3, 1 / 3, 0])
+    assert [sample.result.tests for sample in silent] == [0, 0, 0]
+
+
 PROBLEM = Problem("s", "t", "ab", "f", None, (), Check("", "f"))
 
 
@@ -307,19 +322,45 @@ def chance_of(policy: Policy, token: int) -> float:
     return math.exp(score(policy, [trie.build()], COMPUTE)[0][0])
 
 
+def improved(policy: Policy, **settings: Any) -> float:
+    """The chance of what passes after twenty updates."""
+    rlvr = Rlvr.model_validate({"filter_overlong": False, **settings})
+    teacher, start, given = trainer(policy, 0.02), policy.clone() if rlvr.kl else None, resources(policy)
+    context: Any = SimpleNamespace(
+        recipe=SimpleNamespace(rlvr=rlvr),
+        policy=policy,
+        memory=MemoryGuard(COMPUTE),
+        ledger=given.ledger,
+        ranks=given.ranks,
+    )
+    for number in range(20):
+        improve_policy(context, teacher, [form_group(drawn(policy, 16, number), rlvr)], start)
+    return chance_of(policy, A)
+
+
 @pytest.mark.parametrize("normalise", ["group", "none"])
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_rewards_raise_the_rate_of_what_passes(normalise: str, epochs: int) -> None:
-    rlvr = Rlvr.model_validate({"normalise": normalise, "filter_overlong": False, "epochs": epochs})
     policy = speaking_policy(7)
-    before, teacher = chance_of(policy, A), trainer(policy, 0.02)
-    context: Any = SimpleNamespace(
-        recipe=SimpleNamespace(rlvr=rlvr), policy=policy, memory=MemoryGuard(COMPUTE), ledger=resources(policy).ledger
-    )
-    for number in range(20):
-        improve_policy(context, teacher, [form_group(drawn(policy, 16, number), rlvr)])
+    before = chance_of(policy, A)
     assert before < 0.5
-    assert chance_of(policy, A) > before + 0.3
+    assert improved(policy, normalise=normalise, epochs=epochs) > before + 0.3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"normalise": "mean"}, {"objective": "gspo", "epochs": 2}, {"objective": "cispo", "epochs": 2}],
+    ids=["mean", "gspo", "cispo"],
+)
+def test_other_objectives_raise_it_too(settings: dict[str, Any]) -> None:
+    policy = speaking_policy(7)
+    before = chance_of(policy, A)
+    assert improved(policy, **settings) > before + 0.3
+
+
+def test_a_pull_towards_the_start_holds_it_back() -> None:
+    free, held = speaking_policy(7), speaking_policy(7)
+    assert improved(held, kl=3.0) < improved(free) - 0.2
 
 
 def test_samples_that_the_length_limit_cut_teach_nothing_when_filtered() -> None:

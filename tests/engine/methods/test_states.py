@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from engine.methods.curriculum import Measured
 from engine.methods.ntp import NTP
 from engine.methods.ra3.em import RA3
 from engine.methods.ra3.states import EstepState, MstepState
-from engine.methods.rlvr import RLVR
+from engine.methods.rlvr import RLVR, RlvrState
 from engine.runs import checkpoints
 from engine.runs.places import Place
 from engine.runs.stages.checkpointer import StageState
@@ -36,7 +37,8 @@ TRAINING = TrainingState(TRAINER, 3)
 Q = toy_policy(seed=7).state_dict()
 STATES: dict[str, tuple[Stage[Any], StageState]] = {
     "ntp": (NTP, TRAINING),
-    "rlvr": (RLVR, TRAINING),
+    "rlvr": (RLVR, RlvrState(TRAINING, None, {})),
+    "rlvr, near its start": (RLVR, RlvrState(TRAINING, Q, {"a": Measured(0.25, 0), "b": Measured(1.0, 2)})),
     "estep, frozen scorer": (RA3, EstepState(1, TRAINING, Q, None)),
     "estep, running mean": (RA3, EstepState(1, TRAINING, Q, Q)),
     "mstep": (RA3, MstepState(1, TRAINING, [(4, [None, [5, 6]]), (4, [[7], None])])),
@@ -75,6 +77,8 @@ def test_the_keys_of_a_checkpoint_are_those_of_earlier_releases() -> None:
 
 def test_a_checkpoint_of_an_earlier_release_is_read() -> None:
     assert RA3.read is not None
+    assert RLVR.read is not None
+    assert same(RLVR.read(TRAINING.state_dict()), RlvrState(TRAINING, None, {}))
     estep = {"phase": "estep", "round": 0, "update": 2, "trainer": TRAINER, "q": Q, "mean": None}
     assert same(RA3.read(estep), EstepState(0, TrainingState(TRAINER, 2), Q, None))
     mstep = {"phase": "mstep", "round": 1, "chosen": [(0, [None])], "trainer": TRAINER, "update": 5}

@@ -11,10 +11,10 @@ import torch
 from engine.corpora.traces import Line, Trace
 from engine.decoding.latents import Gate, Rollout
 from engine.decoding.sampler import Completion, StopReason
+from engine.methods.groups import SampleGroup, form_group, measure, sample_tries
 from engine.methods.ra3.branch_scoring import branch_gradient, score_branches
 from engine.methods.ra3.rewards import Group
 from engine.methods.ra3.scoring import policy_gradient, score_group
-from engine.methods.rlvr import SampleGroup, form_group, measure, sample_tries
 from engine.methods.sampling import Sample
 from engine.model.encoding import EncodedTrace
 from engine.model.logprobs import logprobs

@@ -11,7 +11,8 @@ from engine.model.tries import Trie, TrieBuilder
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.epochs import mean_loss, measure_steps, train_epochs
 from engine.training.memory import MemoryGuard
-from engine.training.trainer import Clip, Trainer, Update
+from engine.training.objectives import Clip
+from engine.training.trainer import Trainer, Update
 from tests.engine.toy import toy_policy
 
 

@@ -12,8 +12,9 @@ from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder, collate
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
+from engine.training.objectives import Clip, surrogate
 from engine.training.scoring import score
-from engine.training.trainer import Clip, Trainer, surrogate
+from engine.training.trainer import Trainer
 from tests.engine.devices import accelerator
 from tests.engine.toy import toy_policy
 

@@ -100,6 +100,14 @@ def test_a_running_mean_is_one_copy_more() -> None:
     assert copies == [frozen.weights, 2 * frozen.weights]
 
 
+def test_a_pull_towards_the_start_is_one_copy_more() -> None:
+    (plain, recipe), (pulled, other) = sized(), sized("[rlvr]\nkl = 0.1\n")
+    free, held = needs(plain, recipe), needs(pulled, other)
+    (rlvr,) = [i for i, need in enumerate(held) if need.stage == "rlvr"]
+    assert held[rlvr].parts["start"] == pulled.weights
+    assert held[rlvr].total == free[rlvr].total + pulled.weights
+
+
 @pytest.mark.parametrize(("free", "level"), [(10**12, "info"), (10**6, "warning")])
 def test_a_person_is_told_what_is_needed_and_warned_where_it_does_not_fit(
     free: int, level: str, monkeypatch: pytest.MonkeyPatch
