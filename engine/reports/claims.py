@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.reports.charts import line_chart, smoothed
 from engine.reports.intervals import Interval, across
+from engine.reports.tables import in_percent
 from engine.reports.trials import Floats, Trial, pass_matrix
 from engine.store.reader import Reader
 
@@ -159,14 +160,3 @@ def draw_losses(reader: Reader, trials: Sequence[Trial], file: Path) -> None:
     curves = {name: np.array([row[: min(map(len, rows))] for row in rows]) for name, rows in series.items()}
     chart = line_chart("Cross-entropy of code while imitating", "update", "nats a token", curves)
     file.write_text(chart, encoding="utf-8")
-
-
-def in_percent(interval: Interval, *, signed: bool = False) -> str:
-    """`57.1 [50.2, 63.0]`."""
-    value, low, high = (100 * part for part in interval)
-    return f"{value:{'+' if signed else ''}.1f} [{low:.1f}, {high:.1f}]"
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.reports import claims
 from engine.reports.intervals import across
+from engine.reports.tables import markdown
 from engine.reports.trials import Trial
 from engine.store.reader import Reader
 
@@ -43,14 +44,13 @@ def _of_model(reader: Reader, model: str, trials: Sequence[Trial], file: Path, n
     above = [claims.gain(trials, *pair, at).is_above_zero for pair in claims.PAIRS[:2] for at in (1, k)]
     lower = across(ntp - ra3)
     higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1).is_above_zero
-    told = claims.markdown
     return f"""## Base model {_name(model)}, {len(trials)} seeds
 
 ### (a) RA3 > NTP > base: {_verdict(all(above))}
 
-{told(["model", "pass@1", f"pass@{k}", "tokens", "FLOPs", "seconds"], claims.pass_table(trials, k))}
+{markdown(["model", "pass@1", f"pass@{k}", "tokens", "FLOPs", "seconds"], claims.pass_table(trials, k))}
 
-{told(["paired difference", "pass@1", f"pass@{k}"], claims.pair_table(trials, k))}
+{markdown(["paired difference", "pass@1", f"pass@{k}"], claims.pair_table(trials, k))}
 
 ### (b) The M-step's cross-entropy of code ends below NTP's: {_verdict(lower.is_above_zero)}
 
@@ -62,7 +62,7 @@ NTP ends at {np.mean(ntp):.3f} nats a token of code, the M-step at {np.mean(ra3)
 ### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(higher and claims.is_sooner(reader, trials))}
 
 {
-        told(
+        markdown(
             ["RLVR from", "reward at first", "reward at last", "updates to NTP's last reward, a seed each"],
             claims.convergence_table(reader, trials),
         )
@@ -72,7 +72,11 @@ NTP ends at {np.mean(ntp):.3f} nats a token of code, the M-step at {np.mean(ra3)
 
 ### (d) The penalty c: more of it, fewer comments
 
-{told(["c", "lines with a latent", "tokens generated", "seconds", "pass@1"], claims.penalty_table(reader, trials))}"""
+{
+        markdown(
+            ["c", "lines with a latent", "tokens generated", "seconds", "pass@1"], claims.penalty_table(reader, trials)
+        )
+    }"""
 
 
 def _name(model: str) -> str:

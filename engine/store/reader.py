@@ -123,6 +123,11 @@ class Reader:
         """Judged samples behind the cursor ``after`` (an id)."""
         return self._behind("samples", run, after, limit)
 
+    def eval_samples(self, run: str, position: int, suite: str) -> list[dict[str, Any]]:
+        """Judged samples of the evaluation at ``position``, as they were written; ``suite`` by `suite_of_samples`."""
+        query = "SELECT * FROM samples WHERE run = ? AND position = ? AND suite = ? AND phase = 'eval' ORDER BY id"
+        return self.rows(query, [run, position, suite])
+
     def changes(self, run: str) -> list[dict[str, Any]]:
         """Settings that were changed while the run was at work, in the order in which they took hold."""
         return self.rows(CHANGES, [run])
@@ -139,7 +144,7 @@ class Reader:
         """
         names: dict[tuple[int, str], set[str]] = {}
         for row in self.evals(run):
-            names.setdefault((row["position"], _RANGE.sub("", row["suite"], count=1)), set()).add(row["suite"])
+            names.setdefault((row["position"], suite_of_samples(row["suite"])), set()).add(row["suite"])
         only = {place: next(iter(own)) for place, own in names.items() if len(own) == 1}
         query = (
             "SELECT position, suite, task, count(*) AS n, sum(reward) AS passed FROM samples "
@@ -175,6 +180,11 @@ class Reader:
     def _behind(self, table: str, run: str, after: int, limit: int) -> list[dict[str, Any]]:
         query = f"SELECT * FROM {table} WHERE run = ? AND id > ? ORDER BY id LIMIT ?"
         return self.rows(query, [run, after, limit])
+
+
+def suite_of_samples(suite: str) -> str:
+    """What the samples of an evaluation on ``suite`` are kept under: its name without the range."""
+    return _RANGE.sub("", suite, count=1)
 
 
 def _costs(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

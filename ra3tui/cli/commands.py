@@ -23,6 +23,7 @@ COMMANDS = {
     "set": "control.set_knobs",
     "eval": "eval.evaluate",
     "judge": "judge.judge",
+    "export": "export.export",
     "corpus": "corpus.corpus",
     "reproduce": "reproduce.reproduce",
     "doctor": "doctor.doctor",
