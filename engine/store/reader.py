@@ -24,6 +24,14 @@ _RANGE = re.compile(r"\[\d*:\d*\]")
 Counts = dict[tuple[int, str], dict[str, tuple[int, int]]]
 """By an evaluation's position and suite: of each problem, how many samples were judged, and how many of them passed."""
 
+_SPENT_BY_STEP = """
+SELECT step, sum(value) FILTER (WHERE key = 'cost/tokens_trained') AS tokens_trained,
+    sum(value) FILTER (WHERE key = 'cost/tokens_generated') AS tokens_generated,
+    sum(value) FILTER (WHERE key = 'cost/flops') AS flops,
+    sum(value) FILTER (WHERE key LIKE 'seconds/%' AND key <> 'seconds/measure') AS seconds
+FROM metrics WHERE run = ? AND (key LIKE 'cost/%' OR key LIKE 'seconds/%') GROUP BY step
+"""
+
 
 class Reader:
     """Reads the store of a home; every method is one short transaction."""
@@ -96,6 +104,14 @@ class Reader:
         """(step, value) of a metric, from behind step ``after``."""
         query = "SELECT step, value, special FROM metrics WHERE run = ? AND key = ? AND step > ? ORDER BY step"
         return [(row["step"], _number(row)) for row in self.rows(query, [run, key, after])]
+
+    def spent_by_step(self, run: str) -> dict[int, dict[str, float]]:
+        """What the stage at each update had cost by then: tokens_trained, tokens_generated, flops, seconds at work.
+
+        Seconds are the sum of its kinds of work, measuring left out.
+        """
+        rows = self.rows(_SPENT_BY_STEP, [run])
+        return {row.pop("step"): {name: value for name, value in row.items() if value is not None} for row in rows}
 
     def events(self, run: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
         """Events behind the cursor ``after`` (an id)."""
