@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.decoding.sampler import Completion, generate
+from engine.methods.judging import Judging
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute
@@ -58,6 +60,7 @@ def draw(
     sampling: Sampling,
     seed: Callable[[str, str, int], int],
     tell: Callable[[int, int, str], None],
+    hear: Callable[[Problem, Completion], None] | None = None,
 ) -> list[list[Completion]]:
     """*Collective.* ``sampling.n`` completions of each problem, each rank drawing its share.
 
@@ -68,15 +71,18 @@ def draw(
         sampling: how.
         seed: of a sample, by its problem's suite and task and its own number.
         tell: is told how many are done, of how many, in which unit.
+        hear: is given each completion of this rank as soon as it has ended.
     """
     samples = [(problem, number) for problem in problems for number in range(sampling.n)]
     mine = resources.ranks.share(samples)
     prompts = {problem.task_id: encode_prompt(policy, problem.prompt) for problem in problems}
     finished = 0
 
-    def count(_: int, __: Completion) -> None:
+    def count(index: int, completion: Completion) -> None:
         nonlocal finished
         finished += 1
+        if hear is not None:
+            hear(mine[index][0], completion)
         tell(min(finished * resources.ranks.size, len(samples)), len(samples), "samples")
 
     def share(compute: Compute) -> list[Completion]:
@@ -115,18 +121,45 @@ def judge(
 
     Completions of a problem that say the same are judged once.
     """
-    pairs = list(zip(problems, completions, strict=True))
-    jobs = [
-        {completion.text: problem.job(completion.text) for completion in group}  # the texts in order, each once
-        for problem, group in pairs
-    ]
-    each = [job for by_text in jobs for job in by_text.values()]
+
+    def results() -> list[list[Result]]:
+        with Judging(sandbox()) as judging:
+            return judging.results(problems, completions)
+
     with resources.ledger.clock("judge"):
-        verdicts = iter(resources.ranks.from_first(lambda: list(sandbox().judge(each))))
-    results = [{text: next(verdicts) for text in by_text} for by_text in jobs]
+        return _samples(problems, completions, resources.ranks.from_first(results))
+
+
+def draw_and_judge(
+    resources: Resources,
+    sandbox: Callable[[], Sandbox],
+    policy: Policy,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    seed: Callable[[str, str, int], int],
+    tell: Callable[[int, int, str], None],
+) -> list[list[Sample]]:
+    """*Collective.* As `draw` and `judge`, the sandbox at work beside the sampler.
+
+    What the first rank draws is judged at once, what others draw when all have ended. The seconds of judging are those
+    that the sampler waited.
+    """
+    if not resources.ranks.first:
+        completions = draw(resources, policy, problems, sampling, seed, tell)
+        return judge(resources, sandbox, problems, completions)
+    with Judging(sandbox()) as judging:
+        completions = draw(resources, policy, problems, sampling, seed, tell, judging.hand_in)
+        with resources.ledger.clock("judge"):
+            results = resources.ranks.from_first(lambda: judging.results(problems, completions))
+    return _samples(problems, completions, results)
+
+
+def _samples(
+    problems: Sequence[Problem], completions: Sequence[Sequence[Completion]], results: Sequence[Sequence[Result]]
+) -> list[list[Sample]]:
     return [
-        [Sample(problem, number, completion, of[completion.text]) for number, completion in enumerate(group)]
-        for (problem, group), of in zip(pairs, results, strict=True)
+        [Sample(problem, number, *each) for number, each in enumerate(zip(group, of, strict=True))]
+        for problem, group, of in zip(problems, completions, results, strict=True)
     ]
 
 
@@ -154,33 +187,34 @@ def record_samples(
     """
     given: Sequence[float | None] = advantages or [None] * len(samples)
     for sample, advantage in zip(samples, given, strict=True):
-        completion, result = sample.completion, sample.result
-        writer.add(
-            "samples",
-            {
-                "step": step,
-                "phase": phase,
-                "position": position,
-                "suite": sample.problem.suite,
-                "task": sample.problem.task_id,
-                "sample": sample.number,
-                "text": completion.text,
-                "tokens": len(completion.ids),
-                "stop": str(completion.stop),
-                "logprob": sum(completion.logprobs),
-                "verdict": str(result.verdict),
-                "reward": None if sample.masked else float(sample.passed),
-                "advantage": advantage,
-                "cpu_s": result.cpu_s,
-                "wall_s": result.wall_s,
-                "peak_mb": result.peak_mb,
-                "failed_test": result.failed_test,
-                "stdout": result.stdout,
-                "stderr": result.stderr,
-                "backend": result.backend,
-                "tricks": ",".join(result.tricks),
-            },
-        )
+        writer.add("samples", sample_row(sample, position, phase, step) | {"advantage": advantage})
+
+
+def sample_row(sample: Sample, position: int, phase: str, step: int) -> dict[str, Any]:
+    """A judged sample as the store has it, without an advantage."""
+    completion, result = sample.completion, sample.result
+    return {
+        "step": step,
+        "phase": phase,
+        "position": position,
+        "suite": sample.problem.suite,
+        "task": sample.problem.task_id,
+        "sample": sample.number,
+        "text": completion.text,
+        "tokens": len(completion.ids),
+        "stop": str(completion.stop),
+        "logprob": sum(completion.logprobs),
+        "verdict": str(result.verdict),
+        "reward": None if sample.masked else float(sample.passed),
+        "cpu_s": result.cpu_s,
+        "wall_s": result.wall_s,
+        "peak_mb": result.peak_mb,
+        "failed_test": result.failed_test,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "backend": result.backend,
+        "tricks": ",".join(result.tricks),
+    }
 
 
 def record_problems(writer: Writer, suite: Suite) -> None:

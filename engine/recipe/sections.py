@@ -320,6 +320,9 @@ class Eval(Section):
     """Sampling temperature; 0 is greedy."""
     top_p: float = Field(0.95, gt=0, le=1)
     """Nucleus."""
+    portion: int = Field(256, ge=1)
+    """Samples that a process draws before they are kept, of whole problems: an evaluation that was killed goes on
+    behind its last portion. Small ones take longer, as fewer sequences are decoded side by side at the end of each."""
     gate_bias: float = 0.0
     """Nats added to the logit of a comment where a line starts, unless behind another: holds the gate open, to tell
     what was learnt from what was there and only had to be elicited."""
