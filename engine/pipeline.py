@@ -11,7 +11,7 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +32,7 @@ from engine.processes.launch import joined
 from engine.processes.ranks import Ranks
 from engine.processes.stopping import StopFlag
 from engine.recipe.recipe import Recipe
-from engine.recipe.sections import StageKind
+from engine.recipe.sections import Checkpoints, StageKind
 from engine.runs import checkpoints, inputs
 from engine.runs.checkpoints import StateDict
 from engine.runs.control import Control, Stopped
@@ -212,6 +212,7 @@ class _Engine:
         display = Display(self._arm, writer, self._listener, clock)
         ledger = Ledger(policy, writer, ranks, clock)
         folder, keep = self._folder / "checkpoints", recipe.checkpoints.keep
+        worth = _worth(writer, recipe.checkpoints)
         return Context(
             recipe=recipe,
             policy=policy,
@@ -220,7 +221,7 @@ class _Engine:
             memory=MemoryGuard(recipe.compute, lambda words: display.warn("memory", words), fixed=ranks.size > 1),
             ledger=ledger,
             control=Control(writer, self._listener, lambda: self._flag.raised, ranks, clock),
-            checkpointer=Checkpointer(folder, keep, policy, ledger, writer, ranks, display.warn),
+            checkpointer=Checkpointer(folder, keep, policy, ledger, writer, ranks, display.warn, worth),
             display=display,
             writer=writer,
             traces=traces,
@@ -295,6 +296,12 @@ class _Engine:
         """*Collective.* Write the stage's row, with what it has used so far."""
         used = context.ledger.settled().columns()
         self._writer.stage(context.position, self._stages[context.position], **used, **columns)
+
+
+def _worth(writer: Writer, settings: Checkpoints) -> Callable[[int], float | None] | None:
+    """By which the best checkpoint inside a stage stays."""
+    metric = settings.best
+    return None if metric is None else lambda step: writer.mean(metric, step - settings.every, step)
 
 
 def main() -> None:

@@ -359,3 +359,6 @@ class Checkpoints(Section):
     keep: int = Field(0, ge=0)
     """Checkpoints inside each stage that stay for ``ra3 run --fork``, beside the newest, from which a resume goes on.
     Those of a stage's end, and those a person asks for, always stay."""
+    best: Literal["rlvr/reward"] | None = None
+    """Inside a stage that records this metric the checkpoint stays too before which its mean over ``every`` updates was
+    highest."""

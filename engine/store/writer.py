@@ -190,6 +190,13 @@ class Writer:
             found[row["task"]].append(row["verdict"])
         return {task: verdicts for task, verdicts in found.items() if len(verdicts) == n}
 
+    def mean(self, key: str, after: int, to: int) -> float | None:
+        """Of a metric, over the steps behind ``after`` up to ``to``; None where it has no value there."""
+        self.flush()
+        query = "SELECT avg(value) AS mean FROM metrics WHERE run = ? AND key = ? AND step > ? AND step <= ?"
+        mean = self._rows(query, key, after, to)[0]["mean"]
+        return None if mean is None else float(mean)
+
     def stage_row(self, position: int) -> dict[str, Any] | None:
         """What was recorded of the stage at ``position``."""
         return next(iter(self._rows("SELECT * FROM stages WHERE run = ? AND position = ?", position)), None)

@@ -268,6 +268,15 @@ def test_kept_samples_and_what_their_stage_has_come_to_are_one_transaction(write
     assert len(reader.samples("r1")) == 2
 
 
+def test_a_mean_is_over_the_steps_behind_one_up_to_another(writer: Writer) -> None:
+    for step in range(1, 5):
+        writer.step = step
+        writer.metrics({"a": step * step, "b": 100.0})
+    assert writer.mean("a", 1, 3) == (4 + 9) / 2
+    assert writer.mean("a", -9, 1) == 1
+    assert writer.mean("c", 1, 3) is None
+
+
 def test_the_comparison_charges_each_evaluation_with_the_training_before_it(writer: Writer, reader: Reader) -> None:
     costs = {"tokens_trained": 1000, "tokens_generated": 50, "seconds": 8.0}
     writer.stage(0, "eval", status="done", tokens_generated=999, seconds=99.0)
