@@ -160,10 +160,14 @@ def test_a_stopped_evaluation_counts_the_cost_of_what_it_draws_again_once(
 
 
 @pytest.mark.medium
-def test_samples_of_another_suite_that_was_there_before_are_not_gone_on_with(tmp_path: Path) -> None:
+def test_samples_of_another_suite_that_was_there_before_are_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.runs.control.POLL_SECONDS", 0.0)
     recipe = evaluation(tmp_path)
     run = start(recipe, tmp_path / "home")
-    execute(tmp_path / "home", [run], Stopper(tmp_path / "home", run))
+    (outcome,) = execute(tmp_path / "home", [run], Stopper(tmp_path / "home", run))
+    assert (outcome.status, len(ids(tmp_path / "home", run))) == ("stopped", 2)
     data = tmp_path / "problems.jsonl"
     rows = [json.loads(line) for line in data.read_text().splitlines()]
     data.write_text("".join(json.dumps(row | {"prompt": row["prompt"] + " "}) + "\n" for row in rows))
