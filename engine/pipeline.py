@@ -11,8 +11,9 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from engine.processes.launch import joined
 from engine.processes.ranks import Ranks
 from engine.processes.stopping import StopFlag
 from engine.recipe.recipe import Recipe
-from engine.recipe.sections import StageKind
+from engine.recipe.sections import Checkpoints, StageKind
 from engine.runs import checkpoints, inputs
 from engine.runs.checkpoints import StateDict
 from engine.runs.control import Control, Stopped
@@ -47,6 +48,7 @@ from engine.runs.record import Outcome, RunRecord
 from engine.runs.stages.checkpointer import Checkpointer
 from engine.runs.stages.clock import Clock
 from engine.runs.stages.context import Context
+from engine.runs.stages.costs import Costs
 from engine.runs.stages.ledger import Ledger
 from engine.runs.stages.soundness import Diverged
 from engine.runs.stages.stage import Stage
@@ -150,9 +152,17 @@ class _Engine:
         context = self._open(accelerator, checkpoint, place, self._stages[first:])
         state = checkpoints.load_state(checkpoint) if checkpoint and not place.ended else None
         for position in range(first, len(self._stages)):
-            context.begin_stage(position, self._stages[position], place.costs if state else None)
+            costs = place.costs if state else self._costs_of_evaluation(position)
+            context.begin_stage(position, self._stages[position], costs)
             self._run_stage(context, state)
             state = None
+
+    def _costs_of_evaluation(self, position: int) -> dict[str, Any] | None:
+        """*Collective.* What an evaluation had cost that was interrupted, its kept portions alone; None for others."""
+        if self._stages[position] != "eval":
+            return None
+        row = self._ranks.from_first(lambda: self._writer.stage_row(position))
+        return None if row is None else asdict(Costs.from_columns(row))
 
     def _first_stage(self, place: Place) -> int:
         """The first stage whose outcome the newest checkpoint does not hold; evaluations leave theirs in the store."""
@@ -202,6 +212,7 @@ class _Engine:
         display = Display(self._arm, writer, self._listener, clock)
         ledger = Ledger(policy, writer, ranks, clock)
         folder, keep = self._folder / "checkpoints", recipe.checkpoints.keep
+        worth = _worth(writer, recipe.checkpoints)
         return Context(
             recipe=recipe,
             policy=policy,
@@ -210,7 +221,7 @@ class _Engine:
             memory=MemoryGuard(recipe.compute, lambda words: display.warn("memory", words), fixed=ranks.size > 1),
             ledger=ledger,
             control=Control(writer, self._listener, lambda: self._flag.raised, ranks, clock),
-            checkpointer=Checkpointer(folder, keep, policy, ledger, writer, ranks, display.warn),
+            checkpointer=Checkpointer(folder, keep, policy, ledger, writer, ranks, display.warn, worth),
             display=display,
             writer=writer,
             traces=traces,
@@ -247,7 +258,10 @@ class _Engine:
             self._writer.event("corpus", check_same_data(self._arms_on_this_corpus(), sizes))
         if checkpoint is None or recipe.lora.rank:  # else the base is in none of what is left
             digests = {f"model {recipe.model.id}": policy.base_fingerprint()} | digests
-        inputs.check_unchanged(self._folder, digests, begun=checkpoint is not None or bool(self._done))
+        begun = checkpoint is not None or bool(self._done)
+        if not begun and inputs.changed(inputs.recorded(self._folder), digests):
+            self._writer.forget_after(0, -1)  # samples of an evaluation of what was there before
+        inputs.check_unchanged(self._folder, digests, begun=begun)
         return suites, traces, held_out
 
     def _arms_on_this_corpus(self) -> dict[str, Recipe]:
@@ -265,6 +279,8 @@ class _Engine:
             _STAGES[kind].begin(context, state)
         except Stopped:
             context.checkpointer.write()
+            if kind == "eval":
+                context.ledger.go_back()
             self._record_stage(context, status="stopped", ended=time.time())
             raise
         except Diverged:
@@ -280,6 +296,12 @@ class _Engine:
         """*Collective.* Write the stage's row, with what it has used so far."""
         used = context.ledger.settled().columns()
         self._writer.stage(context.position, self._stages[context.position], **used, **columns)
+
+
+def _worth(writer: Writer, settings: Checkpoints) -> Callable[[int], float | None] | None:
+    """By which the best checkpoint inside a stage stays."""
+    metric = settings.best
+    return None if metric is None else lambda step: writer.mean(metric, step - settings.every, step)
 
 
 def main() -> None:

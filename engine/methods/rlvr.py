@@ -16,8 +16,7 @@ from engine.methods.curriculum import Measured, PassRates, measured, weight, wei
 from engine.methods.groups import SampleGroup, equal_samples, form_group, measure, measure_by_difficulty, sample_tries
 from engine.methods.sampling import (
     Sampling,
-    draw,
-    judge,
+    draw_and_judge,
     record_problems,
     record_samples,
     warn_of_broken_tests,
@@ -145,9 +144,9 @@ def _draw_groups(context: Context, problems: Sequence[Problem], number: int, rat
     for attempt in range(settings.max_resamples + 1):
         chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
         seed = partial(context.seeds, "rlvr", number, attempt)
-        completions = draw(context.resources, context.policy, chosen, sampling, seed, context.display.tell)
+        resources, sandbox, tell = context.resources, context.sandbox, context.display.tell
         count = settings.gives_partial_credit(number)
-        for samples in judge(context.resources, context.sandbox, chosen, completions, count=count):
+        for samples in draw_and_judge(resources, sandbox, context.policy, chosen, sampling, seed, tell, count=count):
             warn_of_broken_tests(context.display, samples)
             group = form_group(samples, settings, number)
             told = group.rewards.tolist(), group.advantages.tolist(), settings.temperature

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from engine.decoding.drawing import EVERYTHING, Truncation
 from engine.decoding.sampler import Completion, generate
+from engine.methods.judging import Judging
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy
 from engine.recipe.sections import Compute
@@ -67,6 +68,7 @@ def draw(
     sampling: Sampling,
     seed: Callable[[str, str, int], int],
     tell: Callable[[int, int, str], None],
+    hear: Callable[[Problem, Completion], None] | None = None,
 ) -> list[list[Completion]]:
     """*Collective.* ``sampling.n`` completions of each problem, each rank drawing its share.
 
@@ -77,15 +79,18 @@ def draw(
         sampling: how.
         seed: of a sample, by its problem's suite and task and its own number.
         tell: is told how many are done, of how many, in which unit.
+        hear: is given each completion of this rank as soon as it has ended.
     """
     samples = [(problem, number) for problem in problems for number in range(sampling.n)]
     mine = resources.ranks.share(samples)
     prompts = {problem.task_id: encode_prompt(policy, problem.prompt) for problem in problems}
     finished = 0
 
-    def count(_: int, __: Completion) -> None:
+    def count(index: int, completion: Completion) -> None:
         nonlocal finished
         finished += 1
+        if hear is not None:
+            hear(mine[index][0], completion)
         tell(min(finished * resources.ranks.size, len(samples)), len(samples), "samples")
 
     def share(compute: Compute) -> list[Completion]:
@@ -127,18 +132,47 @@ def judge(
     Completions of a problem that say the same are judged once. With ``count`` their tests are run beyond the first that
     fails, and counted.
     """
-    pairs = list(zip(problems, completions, strict=True))
-    jobs = [  # the texts in order, each once
-        {completion.text: replace(problem.job(completion.text), count=count) for completion in group}
-        for problem, group in pairs
-    ]
-    each = [job for by_text in jobs for job in by_text.values()]
+
+    def results() -> list[list[Result]]:
+        with Judging(sandbox(), count=count) as judging:
+            return judging.results(problems, completions)
+
     with resources.ledger.clock("judge"):
-        verdicts = iter(resources.ranks.from_first(lambda: list(sandbox().judge(each))))
-    results = [{text: next(verdicts) for text in by_text} for by_text in jobs]
+        return _samples(problems, completions, resources.ranks.from_first(results))
+
+
+def draw_and_judge(
+    resources: Resources,
+    sandbox: Callable[[], Sandbox],
+    policy: Policy,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    seed: Callable[[str, str, int], int],
+    tell: Callable[[int, int, str], None],
+    *,
+    count: bool = False,
+) -> list[list[Sample]]:
+    """*Collective.* As `draw` and `judge`, the sandbox at work beside the sampler.
+
+    What the first rank draws is judged at once, what others draw when all have ended. The seconds of judging are those
+    that the sampler waited.
+    """
+    if not resources.ranks.first:
+        completions = draw(resources, policy, problems, sampling, seed, tell)
+        return judge(resources, sandbox, problems, completions, count=count)
+    with Judging(sandbox(), count=count) as judging:
+        completions = draw(resources, policy, problems, sampling, seed, tell, judging.hand_in)
+        with resources.ledger.clock("judge"):
+            results = resources.ranks.from_first(lambda: judging.results(problems, completions))
+    return _samples(problems, completions, results)
+
+
+def _samples(
+    problems: Sequence[Problem], completions: Sequence[Sequence[Completion]], results: Sequence[Sequence[Result]]
+) -> list[list[Sample]]:
     return [
-        [Sample(problem, number, completion, of[completion.text]) for number, completion in enumerate(group)]
-        for (problem, group), of in zip(pairs, results, strict=True)
+        [Sample(problem, number, *each) for number, each in enumerate(zip(group, of, strict=True))]
+        for problem, group, of in zip(problems, completions, results, strict=True)
     ]
 
 
@@ -167,39 +201,42 @@ def record_samples(
     ``position`` is that of the stage in its arm. Rewards are 1 for what passed and 0 for the rest unless given. With
     the ``temperature`` at which they were drawn their tokens are written too, so that they can be trained on again.
     """
-    earned = rewards or [float(sample.passed) for sample in samples]
+    earned: Sequence[float | None] = rewards or [None] * len(samples)
     given: Sequence[float | None] = advantages or [None] * len(samples)
     for sample, reward, advantage in zip(samples, earned, given, strict=True):
-        completion, result = sample.completion, sample.result
-        writer.add(
-            "samples",
-            {
-                "step": step,
-                "phase": phase,
-                "position": position,
-                "suite": sample.problem.suite,
-                "task": sample.problem.task_id,
-                "sample": sample.number,
-                "text": completion.text,
-                "tokens": len(completion.ids),
-                "stop": str(completion.stop),
-                "logprob": sum(completion.logprobs),
-                "verdict": str(result.verdict),
-                "reward": None if sample.masked else reward,
-                "advantage": advantage,
-                "cpu_s": result.cpu_s,
-                "wall_s": result.wall_s,
-                "peak_mb": result.peak_mb,
-                "failed_test": result.failed_test,
-                "tests": result.tests or None,
-                "tests_passed": result.tests_passed if result.tests else None,
-                **({} if temperature is None else _tokens_of(completion, temperature)),
-                "stdout": result.stdout,
-                "stderr": result.stderr,
-                "backend": result.backend,
-                "tricks": ",".join(result.tricks),
-            },
-        )
+        row = sample_row(sample, position, phase, step, reward)
+        tokens = {} if temperature is None else _tokens_of(sample.completion, temperature)
+        writer.add("samples", row | {"advantage": advantage} | tokens)
+
+
+def sample_row(sample: Sample, position: int, phase: str, step: int, reward: float | None = None) -> dict[str, Any]:
+    """A judged sample as the store has it, without an advantage; its reward is whether it passed unless given."""
+    completion, result = sample.completion, sample.result
+    earned = float(sample.passed) if reward is None else reward
+    return {
+        "step": step,
+        "phase": phase,
+        "position": position,
+        "suite": sample.problem.suite,
+        "task": sample.problem.task_id,
+        "sample": sample.number,
+        "text": completion.text,
+        "tokens": len(completion.ids),
+        "stop": str(completion.stop),
+        "logprob": sum(completion.logprobs),
+        "verdict": str(result.verdict),
+        "reward": None if sample.masked else earned,
+        "cpu_s": result.cpu_s,
+        "wall_s": result.wall_s,
+        "peak_mb": result.peak_mb,
+        "failed_test": result.failed_test,
+        "tests": result.tests or None,
+        "tests_passed": result.tests_passed if result.tests else None,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "backend": result.backend,
+        "tricks": ",".join(result.tricks),
+    }
 
 
 def _tokens_of(completion: Completion, temperature: float) -> dict[str, Any]:

@@ -349,6 +349,9 @@ class Eval(Section):
     """Nucleus: only the likeliest tokens that hold this much probability, of those that ``top_k`` leaves."""
     min_p: float = Field(0.0, ge=0, le=1)
     """Only tokens at least this fraction as likely as the likeliest."""
+    portion: int = Field(256, ge=1)
+    """Samples that a process draws before they are kept, of whole problems: an evaluation that was killed goes on
+    behind its last portion. Small ones take longer, as fewer sequences are decoded side by side at the end of each."""
     gate_bias: float = 0.0
     """Nats added to the logit of a comment where a line starts, unless behind another: holds the gate open, to tell
     what was learnt from what was there and only had to be elicited."""
@@ -385,3 +388,6 @@ class Checkpoints(Section):
     keep: int = Field(0, ge=0)
     """Checkpoints inside each stage that stay for ``ra3 run --fork``, beside the newest, from which a resume goes on.
     Those of a stage's end, and those a person asks for, always stay."""
+    best: Literal["rlvr/reward"] | None = None
+    """Inside a stage that records this metric the checkpoint stays too before which its mean over ``every`` updates was
+    highest."""

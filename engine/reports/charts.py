@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from html import escape
 
 import numpy as np
@@ -58,11 +58,3 @@ def _band(curve: Floats, place: Place, colour: str) -> str:
     there = [place(n, float(value)) for n, value in enumerate(curve.min(0))]
     back = [place(n, float(value)) for n, value in enumerate(curve.max(0))]
     return f'<polygon points="{" ".join([*there, *reversed(back)])}" fill="{colour}" opacity="0.15"/>'
-
-
-def smoothed(series: Sequence[float], window: int) -> Floats:
-    """Running means over so many values, fewer at the beginning."""
-    sums = np.cumsum([0.0, *series])
-    ends = np.arange(1, len(series) + 1)
-    begins = np.maximum(0, ends - window)
-    return np.asarray((sums[ends] - sums[begins]) / (ends - begins))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from engine.reports.charts import line_chart, smoothed
+from engine.reports.charts import line_chart
+from engine.reports.convergence import Curve, reward_curve
 from engine.reports.intervals import Interval, across
+from engine.reports.tables import in_percent
 from engine.reports.trials import Floats, Trial, pass_matrix
 from engine.store.reader import Reader
 
@@ -29,7 +32,9 @@ MEASURED = {
 }
 """What is compared: its name in the tables, its arm and the stages before the evaluation."""
 PAIRS = (("RA3", "NTP"), ("NTP", "base"), ("RA3", "NTP, RA3's seconds"), ("RA3", "NTP, RA3's FLOPs"))
-PENALTIES = {"c = 0.01": "c001", "c = 0.05": "ra3", "c = 0.2": "c02"}
+PENALTIES = ("c001", "ra3", "c02")
+"""Arms that differ in the penalty alone."""
+_RLVR_ARMS = ("base", "ntp", "ra3")
 _LAST = 10
 """Updates whose mean is what an arm came to."""
 
@@ -80,28 +85,30 @@ def code_losses(reader: Reader, trials: Sequence[Trial]) -> tuple[Floats, Floats
     return np.array(found[0]), np.array(found[1])
 
 
-def rewards(reader: Reader, trials: Sequence[Trial], arm: str) -> Floats:
-    """[S, N] share of samples that passed at each update of RLVR."""
-    return np.array([[value for _, value in reader.series(trial.runs[arm], "rlvr/reward")] for trial in trials])
+def reward_curves(reader: Reader, trials: Sequence[Trial], arm: str) -> list[Curve]:
+    """RLVR's rewards, a curve a seed."""
+    return [reward_curve(reader, trial.runs[arm]) for trial in trials]
 
 
-def steps_to(rewards_SN: Floats, levels_S: Floats, window: int = 3) -> list[int | None]:
+def has_rlvr(reader: Reader, trials: Sequence[Trial]) -> bool:
+    """Did RLVR take an update in every arm and seed?"""
+    return all(len(curve.values) for arm in _RLVR_ARMS for curve in reward_curves(reader, trials, arm))
+
+
+def steps_to(curves: Sequence[Curve], levels: Iterable[float]) -> list[int | None]:
     """For each seed the first update whose running mean reaches its level; None where none does."""
-    found = []
-    for series, level in zip(rewards_SN, levels_S, strict=True):
-        reached = np.nonzero(smoothed(list(series), window) >= level)[0]
-        found.append(int(reached[0]) + 1 if len(reached) else None)
-    return found
+    places = [curve.first_at(level) for curve, level in zip(curves, levels, strict=True)]
+    return [None if place is None else place + 1 for place in places]
 
 
-def last_rewards(rewards_SN: Floats) -> Floats:
+def last_rewards(curves: Sequence[Curve]) -> Floats:
     """[S] what each seed's running mean came to."""
-    return np.array([smoothed(list(series), 3)[-1] for series in rewards_SN])
+    return np.array([curve.values[-1] for curve in curves])
 
 
 def is_sooner(reader: Reader, trials: Sequence[Trial]) -> bool:
     """Does RLVR from RA3 come to NTP's last reward in fewer updates than from NTP, in every seed?"""
-    ntp, ra3 = (rewards(reader, trials, arm) for arm in ("ntp", "ra3"))
+    ntp, ra3 = (reward_curves(reader, trials, arm) for arm in ("ntp", "ra3"))
     goals = last_rewards(ntp)
     pairs = zip(steps_to(ra3, goals), steps_to(ntp, goals), strict=True)
     return all(ours is not None and theirs is not None and ours < theirs for ours, theirs in pairs)
@@ -109,32 +116,29 @@ def is_sooner(reader: Reader, trials: Sequence[Trial]) -> bool:
 
 def convergence_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
     """Of RLVR from each model: the reward it began and ended with, and the updates to what NTP's came to."""
-    curves = {arm: rewards(reader, trials, arm) for arm in ("base", "ntp", "ra3")}
+    curves = {arm: reward_curves(reader, trials, arm) for arm in _RLVR_ARMS}
     goals = last_rewards(curves["ntp"])
-    rows = []
-    for arm, curve in curves.items():
-        steps = steps_to(curve, goals)
-        ended = last_rewards(curve)
-        rows.append(
-            [
-                arm,
-                in_percent(across(curve[:, 0])),
-                in_percent(across(ended)),
-                ", ".join("never" if step is None else str(step) for step in steps),
-            ]
-        )
-    return rows
+    return [
+        [
+            arm,
+            in_percent(across(np.array([curve.values[0] for curve in own]))),
+            in_percent(across(last_rewards(own))),
+            ", ".join("never" if step is None else str(step) for step in steps_to(own, goals)),
+        ]
+        for arm, own in curves.items()
+    ]
 
 
 def penalty_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
     """The ablation of c: where it thinks, what that costs, what it gives."""
     rows = []
-    for name, arm in PENALTIES.items():
+    penalties = {arm: penalty(reader, trials[0].runs[arm]) for arm in PENALTIES}
+    for arm in sorted(penalties, key=lambda arm: penalties[arm]):
         latest = [reader.latest(trial.runs[arm]) for trial in trials]
         costs = [trial.evaluations[arm, "ra3"].costs for trial in trials]
         rows.append(
             [
-                name,
+                f"c = {penalties[arm]:g}",
                 in_percent(across(np.array([values["annotate/think_rate"] for values in latest]))),
                 f"{np.mean([cost['tokens_generated'] for cost in costs]) / 1000:.0f}k",
                 f"{np.mean([cost['seconds'] for cost in costs]):.0f}",
@@ -144,9 +148,17 @@ def penalty_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
     return rows
 
 
+def penalty(reader: Reader, run: str) -> float:
+    """c, of the recipe that a run began with."""
+    return float(json.loads(reader.run(run)["config"])["ra3"]["penalty"])
+
+
 def draw_rewards(reader: Reader, trials: Sequence[Trial], file: Path) -> None:
     """The rewards of RLVR from each model, as a chart."""
-    curves = {arm: rewards(reader, trials, arm) for arm in ("base", "ntp", "ra3")}
+    curves = {
+        arm: np.array([[value for _, value in reader.series(trial.runs[arm], "rlvr/reward")] for trial in trials])
+        for arm in _RLVR_ARMS
+    }
     file.write_text(line_chart("RLVR from each model", "update", "share that passed", curves), encoding="utf-8")
 
 
@@ -159,14 +171,3 @@ def draw_losses(reader: Reader, trials: Sequence[Trial], file: Path) -> None:
     curves = {name: np.array([row[: min(map(len, rows))] for row in rows]) for name, rows in series.items()}
     chart = line_chart("Cross-entropy of code while imitating", "update", "nats a token", curves)
     file.write_text(chart, encoding="utf-8")
-
-
-def in_percent(interval: Interval, *, signed: bool = False) -> str:
-    """`57.1 [50.2, 63.0]`."""
-    value, low, high = (100 * part for part in interval)
-    return f"{value:{'+' if signed else ''}.1f} [{low:.1f}, {high:.1f}]"
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.reports import claims
 from engine.reports.intervals import across
+from engine.reports.tables import markdown
 from engine.reports.trials import Trial
 from engine.store.reader import Reader
 
@@ -36,21 +37,18 @@ and draws. `FLOPs` (in billions), `seconds` and `tokens` are those of training, 
 def _of_model(reader: Reader, model: str, trials: Sequence[Trial], file: Path, number: int) -> str:
     k = trials[0].evaluations["base", "base"].most
     ntp, ra3 = claims.code_losses(reader, trials)
-    rewards, losses = (file.with_name(f"{file.stem}-{what}-{number}.svg") for what in ("rewards", "losses"))
+    losses = file.with_name(f"{file.stem}-losses-{number}.svg")
     file.parent.mkdir(parents=True, exist_ok=True)
-    claims.draw_rewards(reader, trials, rewards)
     claims.draw_losses(reader, trials, losses)
     above = [claims.gain(trials, *pair, at).is_above_zero for pair in claims.PAIRS[:2] for at in (1, k)]
     lower = across(ntp - ra3)
-    higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1).is_above_zero
-    told = claims.markdown
     return f"""## Base model {_name(model)}, {len(trials)} seeds
 
 ### (a) RA3 > NTP > base: {_verdict(all(above))}
 
-{told(["model", "pass@1", f"pass@{k}", "tokens", "FLOPs", "seconds"], claims.pass_table(trials, k))}
+{markdown(["model", "pass@1", f"pass@{k}", "tokens", "FLOPs", "seconds"], claims.pass_table(trials, k))}
 
-{told(["paired difference", "pass@1", f"pass@{k}"], claims.pair_table(trials, k))}
+{markdown(["paired difference", "pass@1", f"pass@{k}"], claims.pair_table(trials, k))}
 
 ### (b) The M-step's cross-entropy of code ends below NTP's: {_verdict(lower.is_above_zero)}
 
@@ -59,20 +57,29 @@ NTP ends at {np.mean(ntp):.3f} nats a token of code, the M-step at {np.mean(ra3)
 
 ![cross-entropy of code]({losses.name})
 
-### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(higher and claims.is_sooner(reader, trials))}
-
-{
-        told(
-            ["RLVR from", "reward at first", "reward at last", "updates to NTP's last reward, a seed each"],
-            claims.convergence_table(reader, trials),
-        )
-    }
-
-![reward of RLVR]({rewards.name})
+{_of_rlvr(reader, trials, file.with_name(f"{file.stem}-rewards-{number}.svg"))}
 
 ### (d) The penalty c: more of it, fewer comments
 
-{told(["c", "lines with a latent", "tokens generated", "seconds", "pass@1"], claims.penalty_table(reader, trials))}"""
+{
+        markdown(
+            ["c", "lines with a latent", "tokens generated", "seconds", "pass@1"], claims.penalty_table(reader, trials)
+        )
+    }"""
+
+
+def _of_rlvr(reader: Reader, trials: Sequence[Trial], chart: Path) -> str:
+    if not claims.has_rlvr(reader, trials):
+        return "### (c) RLVR from RA3 is there sooner, and ends higher: not tried, as RLVR took no update"
+    claims.draw_rewards(reader, trials, chart)
+    higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1).is_above_zero
+    holds = higher and claims.is_sooner(reader, trials)
+    head = ["RLVR from", "reward at first", "reward at last", "updates to NTP's last reward, a seed each"]
+    return f"""### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(holds)}
+
+{markdown(head, claims.convergence_table(reader, trials))}
+
+![reward of RLVR]({chart.name})"""
 
 
 def _name(model: str) -> str:

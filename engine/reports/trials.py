@@ -13,6 +13,8 @@ from engine.store.reader import Reader
 from engine.suites.passk import pass_at_k
 
 Floats = NDArray[np.float64]
+Counts = Mapping[str, tuple[int, int]]
+"""Of each problem the samples that got a verdict, and how many passed."""
 _COSTS = ("tokens_trained", "tokens_generated", "flops", "seconds")
 
 
@@ -20,8 +22,7 @@ _COSTS = ("tokens_trained", "tokens_generated", "flops", "seconds")
 class Evaluation:
     """What one model did on the problems of a suite."""
 
-    counts: Mapping[str, tuple[int, int]]
-    """Of each problem the samples that got a verdict, and how many passed."""
+    counts: Counts
     most: int
     """The largest k of its pass@k."""
     costs: Mapping[str, float]
@@ -60,6 +61,17 @@ def _trial(reader: Reader, group: str) -> Trial:
 
 def pass_matrix(trials: Sequence[Trial], what: tuple[str, str], k: int) -> Floats:
     """[S, P] pass@k of each problem in each trial; problems that some trial has too few samples of are left out."""
-    counts = [trial.evaluations[what].counts for trial in trials]
-    tasks = sorted(task for task in counts[0] if all(of.get(task, (0, 0))[0] >= k for of in counts))
-    return np.array([[pass_at_k(*of[task], k) for task in tasks] for of in counts])
+    found = common_pass_matrices([[trial.evaluations[what].counts for trial in trials]], k)
+    return np.empty((len(trials), 0)) if found is None else found[0]
+
+
+def common_pass_matrices(counts: Sequence[Sequence[Counts]], k: int) -> list[Floats] | None:
+    """[S, P] pass@k for each of several models, each given as its evaluations under S seeds.
+
+    The problems are those that every evaluation has k samples of; None where there is no such problem.
+    """
+    everyone = [of for model in counts for of in model]
+    tasks = sorted(task for task in everyone[0] if all(of.get(task, (0, 0))[0] >= k for of in everyone))
+    if not tasks:
+        return None
+    return [np.array([[pass_at_k(*of[task], k) for task in tasks] for of in model]) for model in counts]

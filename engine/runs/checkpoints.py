@@ -4,8 +4,8 @@
 ``place.json`` says where the run stood (``places``), and ``files.json`` what each file was when it was written.
 
 A stage's last checkpoint stays, and so does one that a person asked for; of the others inside a stage the newest stays,
-and as many before it as the recipe says. What is older is removed only after an update with a finite gradient: until
-then nobody knows that the weights are sound.
+and as many before it as the recipe says, and the one that was best by a metric, where the recipe names one. What is
+older is removed only after an update with a finite gradient: until then nobody knows that the weights are sound.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,12 +83,27 @@ def _replace(target: Path, whole: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def prune(folder: Path, position: int, keep: int) -> None:
-    """Remove checkpoints inside the stage at ``position``: all but the newest of the run and ``keep`` before it."""
+def prune(folder: Path, position: int, keep: int, worth: Callable[[int], float | None] | None = None) -> Path | None:
+    """Remove checkpoints inside the stage at ``position``: all but the newest of the run, ``keep`` before it, the best.
+
+    ``worth`` tells what a checkpoint at a step is worth, None where that is not known; of equals the earlier is best.
+    Returns the best one, where it stays for that alone.
+    """
     older = saved(folder)[:-1]
     spare = [path for path, place in older if place.position == position and path.name.endswith(PARTIAL)]
-    for path in spare[: max(0, len(spare) - keep)]:
-        shutil.rmtree(path, ignore_errors=True)
+    removed = spare[: max(0, len(spare) - keep)]
+    best = _best(folder, position, worth) if worth else None
+    for path in removed:
+        if path != best:
+            shutil.rmtree(path, ignore_errors=True)
+    return best if best in removed else None
+
+
+def _best(folder: Path, position: int, worth: Callable[[int], float | None]) -> Path | None:
+    """Of those of the stage; at its end two may be of one step, and then that of the end is."""
+    own = [(path, place, worth(place.step)) for path, place in saved(folder) if place.position == position]
+    known = [((value, -place.step, place.ended), path) for path, place, value in own if value is not None]
+    return max(known)[1] if known else None
 
 
 def discard_from(folder: Path, position: int, step: int) -> list[str]:

@@ -111,13 +111,18 @@ def check_unchanged(folder: Path, inputs: Digests, *, begun: bool) -> None:
         EnvironmentFault: what it began with cannot be read, or not be written down.
     """
     known = recorded(folder) if begun else {}
-    changed = [name for name, digest in inputs.items() if known.get(name, digest) != digest]
-    if changed:
+    others = changed(known, inputs)
+    if others:
         raise UsageFault(
-            f"run {folder.name}: the {' and the '.join(changed)} changed since it began; put back what was there, "
+            f"run {folder.name}: the {' and the '.join(others)} changed since it began; put back what was there, "
             f"or begin a run with what is there now from the end of a stage: `ra3 run --fork {folder.name}@STEP`"
         )
     record(folder, known | inputs)
+
+
+def changed(known: Digests, inputs: Digests) -> list[str]:
+    """Names of those ``inputs`` that are others than the ``known`` ones."""
+    return [name for name, digest in inputs.items() if known.get(name, digest) != digest]
 
 
 def record(folder: Path, inputs: Digests) -> None:

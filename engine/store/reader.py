@@ -24,6 +24,14 @@ _RANGE = re.compile(r"\[\d*:\d*\]")
 Counts = dict[tuple[int, str], dict[str, tuple[int, int]]]
 """By an evaluation's position and suite: of each problem, how many samples were judged, and how many of them passed."""
 
+_SPENT_BY_STEP = """
+SELECT step, sum(value) FILTER (WHERE key = 'cost/tokens_trained') AS tokens_trained,
+    sum(value) FILTER (WHERE key = 'cost/tokens_generated') AS tokens_generated,
+    sum(value) FILTER (WHERE key = 'cost/flops') AS flops,
+    sum(value) FILTER (WHERE key LIKE 'seconds/%' AND key <> 'seconds/measure') AS seconds
+FROM metrics WHERE run = ? AND (key LIKE 'cost/%' OR key LIKE 'seconds/%') GROUP BY step
+"""
+
 
 class Reader:
     """Reads the store of a home; every method is one short transaction."""
@@ -97,6 +105,14 @@ class Reader:
         query = "SELECT step, value, special FROM metrics WHERE run = ? AND key = ? AND step > ? ORDER BY step"
         return [(row["step"], _number(row)) for row in self.rows(query, [run, key, after])]
 
+    def spent_by_step(self, run: str) -> dict[int, dict[str, float]]:
+        """What the stage at each update had cost by then: tokens_trained, tokens_generated, flops, seconds at work.
+
+        Seconds are the sum of its kinds of work, measuring left out.
+        """
+        rows = self.rows(_SPENT_BY_STEP, [run])
+        return {row.pop("step"): {name: value for name, value in row.items() if value is not None} for row in rows}
+
     def events(self, run: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
         """Events behind the cursor ``after`` (an id)."""
         return self._behind("events", run, after, limit)
@@ -123,6 +139,11 @@ class Reader:
         """Judged samples behind the cursor ``after`` (an id)."""
         return self._behind("samples", run, after, limit)
 
+    def eval_samples(self, run: str, position: int, suite: str) -> list[dict[str, Any]]:
+        """Judged samples of the evaluation at ``position``, as they were written; ``suite`` by `suite_of_samples`."""
+        query = "SELECT * FROM samples WHERE run = ? AND position = ? AND suite = ? AND phase = 'eval' ORDER BY id"
+        return self.rows(query, [run, position, suite])
+
     def changes(self, run: str) -> list[dict[str, Any]]:
         """Settings that were changed while the run was at work, in the order in which they took hold."""
         return self.rows(CHANGES, [run])
@@ -139,7 +160,7 @@ class Reader:
         """
         names: dict[tuple[int, str], set[str]] = {}
         for row in self.evals(run):
-            names.setdefault((row["position"], _RANGE.sub("", row["suite"], count=1)), set()).add(row["suite"])
+            names.setdefault((row["position"], suite_of_samples(row["suite"])), set()).add(row["suite"])
         only = {place: next(iter(own)) for place, own in names.items() if len(own) == 1}
         query = (
             "SELECT position, suite, task, count(*) AS n, sum(reward) AS passed FROM samples "
@@ -175,6 +196,11 @@ class Reader:
     def _behind(self, table: str, run: str, after: int, limit: int) -> list[dict[str, Any]]:
         query = f"SELECT * FROM {table} WHERE run = ? AND id > ? ORDER BY id LIMIT ?"
         return self.rows(query, [run, after, limit])
+
+
+def suite_of_samples(suite: str) -> str:
+    """What the samples of an evaluation on ``suite`` are kept under: its name without the range."""
+    return _RANGE.sub("", suite, count=1)
 
 
 def _costs(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

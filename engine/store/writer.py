@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -136,6 +136,18 @@ class Writer:
 
             self._write(insert)
 
+    def keep_samples(self, rows: Sequence[Mapping[str, Any]], position: int, kind: str, **columns: Any) -> None:
+        """Record samples and what their stage has come to, in one transaction: a kill loses both or neither."""
+        self.flush()
+        samples = [_utf8({"run": self.run, **row}) for row in rows]
+        stage = _utf8({"run": self.run, "position": position, "kind": kind, **columns})
+
+        def insert() -> None:
+            self._db["samples"].insert_all(samples)
+            self._upsert("stages", stage)
+
+        self._write(insert)
+
     def problems(self, rows: list[dict[str, Any]]) -> None:
         """Record the prompts of a suite's problems, once."""
         self._write(lambda: self._db["problems"].insert_all(map(_utf8, rows), replace=True))
@@ -175,6 +187,25 @@ class Writer:
         void = "UPDATE controls SET step = NULL WHERE run = ? AND key = ? AND step > ?"
         self._write(lambda: self._db.conn.execute(void, [self.run, key, step]))
 
+    def eval_verdicts(self, position: int, suite: str, n: int) -> dict[str, list[str]]:
+        """By problem the verdicts of the evaluation at ``position``, of problems that have all ``n`` samples."""
+        query = "SELECT task, verdict FROM samples WHERE run = ? AND position = ? AND suite = ? AND phase = 'eval'"
+        found: dict[str, list[str]] = defaultdict(list)
+        for row in self._rows(f"{query} ORDER BY id", position, suite):
+            found[row["task"]].append(row["verdict"])
+        return {task: verdicts for task, verdicts in found.items() if len(verdicts) == n}
+
+    def mean(self, key: str, after: int, to: int) -> float | None:
+        """Of a metric, over the steps behind ``after`` up to ``to``; None where it has no value there."""
+        self.flush()
+        query = "SELECT avg(value) AS mean FROM metrics WHERE run = ? AND key = ? AND step > ? AND step <= ?"
+        mean = self._rows(query, key, after, to)[0]["mean"]
+        return None if mean is None else float(mean)
+
+    def stage_row(self, position: int) -> dict[str, Any] | None:
+        """What was recorded of the stage at ``position``."""
+        return next(iter(self._rows("SELECT * FROM stages WHERE run = ? AND position = ?", position)), None)
+
     def spent_by(self, arm: str) -> Spent | None:
         """What ``ntp`` and ``ra3`` took an arm of this launch; None without either."""
         row = self._rows(_SPENT_BY, arm)[0]
@@ -186,7 +217,10 @@ class Writer:
             return [dict(row) for row in self._db.conn.execute(_ROLLOUTS, [run, run, number - 1])]
 
     def forget_after(self, step: int, position: int) -> None:
-        """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone."""
+        """Drop what was recorded after update ``step`` and of stages from ``position`` on: it is about to be redone.
+
+        The samples of an evaluation at ``position`` stay: it goes on behind them.
+        """
         self._write(lambda: self._delete_after(step, position))
 
     def inherit(self, parent: str, step: int, position: int) -> None:
@@ -212,7 +246,7 @@ class Writer:
         for table in ("metrics", "samples", "traces", "latest"):
             execute(later.format(table), [self.run, step])
         execute("DELETE FROM phases WHERE run = ? AND first_step > ?", [self.run, step])
-        execute("DELETE FROM samples WHERE run = ? AND position >= ? AND phase = 'eval'", [self.run, position])
+        execute("DELETE FROM samples WHERE run = ? AND position > ? AND phase = 'eval'", [self.run, position])
         execute("DELETE FROM evals WHERE run = ? AND position >= ?", [self.run, position])
         execute("DELETE FROM stages WHERE run = ? AND position > ?", [self.run, position])
         execute(_LATEST, [self.run])

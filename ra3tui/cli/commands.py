@@ -23,6 +23,8 @@ COMMANDS = {
     "set": "control.set_knobs",
     "eval": "eval.evaluate",
     "judge": "judge.judge",
+    "compare": "compare.compare",
+    "export": "export.export",
     "corpus": "corpus.corpus",
     "reproduce": "reproduce.reproduce",
     "doctor": "doctor.doctor",

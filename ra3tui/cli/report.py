@@ -55,7 +55,35 @@ def _run_report(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:
             for row in reader.changes(run["id"])
         ],
         "evals": [{key: row[key] for key in _EVAL_KEYS} for row in reader.evals(run["id"])],
+        "best": best_evaluations(reader, [run]),
     }
+
+
+def best_evaluations(reader: Reader, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each suite the evaluation of ``runs`` with the highest pass@k, of the smallest k, and what it evaluated.
+
+    ``checkpoint`` is the folder; None where it was the base model. Of equals the one of the fewest updates is best.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        evals = reader.evals(run["id"])
+        smallest = {row["suite"]: min(other["k"] for other in evals if other["suite"] == row["suite"]) for row in evals}
+        for row in evals:
+            best = found.get(row["suite"])
+            if row["k"] == smallest[row["suite"]] and (best is None or _rank(row) > _rank(best)):
+                told = {key: row[key] for key in ("suite", "k", "value", "after", "step")}
+                found[row["suite"]] = told | {"run": run["id"], "checkpoint": _evaluated(reader, row)}
+    return list(found.values())
+
+
+def _rank(row: dict[str, Any]) -> tuple[float, int]:
+    return row["value"], -row["step"]
+
+
+def _evaluated(reader: Reader, row: dict[str, Any]) -> str | None:
+    """The checkpoint that an evaluation measured."""
+    before = [stage["checkpoint"] for stage in reader.stages(row["run"]) if stage["position"] < row["position"]]
+    return next((checkpoint for checkpoint in reversed(before) if checkpoint), None)
 
 
 def compared(reader: Reader, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,6 +106,9 @@ def print_report(console: Console, reader: Reader, runs: list[dict[str, Any]]) -
     for suite, rows in by_suite.items():
         console.print(f"{suite}  {rows[0]['problems']} problems, {rows[0]['n']} samples each", style="bold")
         console.print(_pass_table(rows))
+    for best in best_evaluations(reader, runs):
+        of = best["checkpoint"] or "the base model"
+        console.print(f"best pass@{best['k']} of {best['suite']}: {100 * best['value']:.1f}, {of}", soft_wrap=True)
 
 
 def print_latents(console: Console, reader: Reader, runs: list[dict[str, Any]], count: int = 3) -> None:

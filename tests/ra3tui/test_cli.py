@@ -135,6 +135,26 @@ def test_show_json_tells_stages_metrics_evals_and_what_is_not_a_number(planned: 
     assert [row["k"] for row in run["evals"]] == [1, 2]
 
 
+def test_show_tells_the_best_checkpoint_of_each_suite_by_its_evaluation(home: Path, planned: Plan) -> None:
+    ntp, ra3_run = planned.runs[1].id, planned.runs[2].id
+    with Writer(home, ntp) as writer:
+        writer.stage(0, "ntp", status="done", checkpoint="/c/000002-ntp")
+        writer.stage(2, "rlvr", status="done", checkpoint="/c/000009-rlvr")
+        writer.stage(4, "rlvr", status="done", checkpoint="/c/000012-rlvr")
+        row = {"suite": "humaneval[:32]", "k": 1, "problems": 32, "n": 2, "masked": 0, "low": 0.0, "high": 1.0}
+        for position, value, step in ((3, 0.5, 9), (5, 0.5, 12)):
+            writer.add("evals", row | {"position": position, "value": value, "step": step, "after": "ntp+rlvr"})
+        writer.add("evals", row | {"position": 0, "value": 0.1, "step": 0, "after": "base", "suite": "other"})
+    best = {run["id"]: run["best"] for run in ra3_json("show")["runs"]}
+    told = {"suite": "humaneval[:32]", "k": 1, "value": 0.5, "after": "ntp+rlvr", "step": 9, "run": ntp}
+    base = {"suite": "other", "k": 1, "value": 0.1, "after": "base", "step": 0, "run": ntp, "checkpoint": None}
+    assert best[ntp] == [base, told | {"checkpoint": "/c/000009-rlvr"}]
+    assert [(row["run"], row["value"]) for row in best[ra3_run]] == [(ra3_run, 0.325)]
+    text = ra3("show").stdout
+    assert "best pass@1 of humaneval[:32]: 50.0, /c/000009-rlvr" in text
+    assert "best pass@1 of other: 10.0, the base model" in text
+
+
 def test_show_tells_where_a_stages_time_went(planned: Plan) -> None:
     rows = [line.split() for line in ra3("show").stdout.splitlines()]
     assert ["stage", "measure", "train", "all"] in rows

@@ -40,11 +40,14 @@ class Checkpointer:
     ranks: Ranks
     warn: Callable[[str, str], None]
     """Tells a person: kind of event, words."""
+    worth: Callable[[int], float | None] | None = None
+    """Of a checkpoint at a step, by which the best one inside a stage stays; None where none does."""
     _position: int = field(default=0, init=False)
     _kind: str = field(default="", init=False)
     _after: str = field(default="", init=False)
     _state: Callable[[], StageState] | None = field(default=None, init=False)
     _soundness: Soundness = field(init=False)
+    _best: Path | None = field(default=None, init=False)
     _unproven: bool = field(default=False, init=False)
     """Has no update yet shown that the weights of the newest checkpoint are sound?"""
 
@@ -118,4 +121,7 @@ class Checkpointer:
         return path
 
     def _prune(self) -> None:
-        self.ranks.from_first(lambda: checkpoints.prune(self.folder, self._position, self.keep))
+        best = self.ranks.from_first(lambda: checkpoints.prune(self.folder, self._position, self.keep, self.worth))
+        if best is not None and best != self._best:
+            self.writer.event("checkpoint", f"{best.name} stays, as the best so far")
+        self._best = best

@@ -6,6 +6,7 @@ import gc
 import json
 import resource
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +56,18 @@ class Costs:
             "peak_mb": self.peak_mb,
             "work": json.dumps(self.seconds),
         }
+
+    @classmethod
+    def from_columns(cls, row: Mapping[str, Any]) -> Self:
+        """From a row of the store's table ``stages``."""
+        return cls(
+            tokens_trained=row["tokens_trained"],
+            tokens_generated=row["tokens_generated"],
+            flops=int(row["flops"]),
+            peak_mb=row["peak_mb"] or 0.0,
+            wall=row["seconds"],
+            seconds=json.loads(row["work"]),
+        )
 
 
 def flops(weights: int, layers: int, width: int, tokens: int, attended: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from engine.model.policy import Policy
@@ -43,6 +43,10 @@ class Ledger:
     def keep(self) -> None:
         """An update has ended: what was used for it is not used again after a resume."""
         self.kept = replace(self.costs, seconds=dict(self.costs.seconds))
+
+    def go_back(self) -> None:
+        """What was used since `keep` will be used again: forget it."""
+        self.begin(asdict(self.kept))
 
     def settled(self) -> Costs:
         """*Collective.* The stage's costs as they are now."""

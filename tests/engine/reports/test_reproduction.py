@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from engine.reports.charts import line_chart, smoothed
-from engine.reports.claims import MEASURED, PENALTIES, gain, is_sooner, steps_to
+from engine.reports.charts import line_chart
+from engine.reports.claims import MEASURED, PENALTIES, gain, is_sooner, penalty_table, steps_to
+from engine.reports.convergence import Curve, smoothed
 from engine.reports.intervals import across
 from engine.reports.reproduction import write_report
 from engine.reports.trials import pass_matrix, read_trials
@@ -25,17 +26,21 @@ RATES = {"base": 0.1, "ntp": 0.3, "ra3": 0.7, "ntp+rlvr": 0.3, "ra3+rlvr": 0.9, 
 """pass@1 by what came before the evaluation."""
 
 
-def written(home: Path, model: str, seed: int, *, ntp: float = 0.3, slow: bool = False) -> None:
-    """A launch with every arm: each problem's first so many of ten samples pass; ``slow`` ones learn at the end."""
+def written(home: Path, model: str, seed: int, *, ntp: float = 0.3, slow: bool = False, updates: int = 12) -> None:
+    """A launch with every arm: each problem's first so many of ten samples pass; ``slow`` ones learn at the end.
+
+    ``updates`` are those of RLVR.
+    """
     arms: dict[str, list[str]] = {}
-    for arm, after in [*MEASURED.values(), *((arm, "ra3") for arm in PENALTIES.values())]:
+    for arm, after in [*MEASURED.values(), *((arm, "ra3") for arm in PENALTIES)]:
         arms.setdefault(arm, [])
         if after not in arms[arm]:
             arms[arm].append(after)
     for arm, stages in arms.items():
         run = f"{Path(model).name}{seed}{arm}"
         with Writer(home, run) as writer:
-            config = json.dumps({"model": {"id": model}})
+            penalty = {"c001": 0.3, "c02": 0.02}.get(arm, 0.125)
+            config = json.dumps({"model": {"id": model}, "ra3": {"penalty": penalty}})
             columns: dict[str, Any] = {"status": "done", "seed": seed, "folder": "f", "config": config}
             writer.create_run(**columns, group=f"g{Path(model).name}{seed}", name="n", arm=arm)
             for position, after in enumerate(stages):
@@ -45,7 +50,8 @@ def written(home: Path, model: str, seed: int, *, ntp: float = 0.3, slow: bool =
             for step in range(1, 13):
                 writer.step = step
                 share = float(step > 11) if slow else step / 12
-                writer.metrics(metrics | {"rlvr/reward": share * max(RATES[s] for s in stages)})
+                rewards = {"rlvr/reward": share * max(RATES[s] for s in stages)} if step <= updates else {}
+                writer.metrics(metrics | rewards)
 
 
 def _evaluation(writer: Writer, position: int, after: str, rate: float) -> None:
@@ -95,6 +101,21 @@ def test_a_claim_that_the_numbers_do_not_bear_does_not_hold(tmp_path: Path) -> N
     assert "NTP > base: does not hold" in (tmp_path / "tiny.md").read_text()
 
 
+def test_a_row_of_the_ablation_is_called_after_the_penalty_that_its_runs_had(home: Path) -> None:
+    with closing(Reader(home)) as reader:
+        rows = penalty_table(reader, read_trials(reader, GROUPS[:2]))
+    assert [row[0] for row in rows] == ["c = 0.02", "c = 0.125", "c = 0.3"]
+
+
+def test_where_rlvr_took_no_update_the_page_says_so(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        written(tmp_path, "m", seed, updates=0)
+    with closing(Reader(tmp_path)) as reader:
+        write_report(reader, read_trials(reader, ["gm0", "gm1"]), tmp_path / "tiny.md", "c", "m")
+    assert "ends higher: not tried, as RLVR took no update" in (tmp_path / "tiny.md").read_text()
+    assert not (tmp_path / "tiny-rewards-0.svg").exists()
+
+
 def test_trials_are_those_of_the_groups_in_the_order_of_model_and_seed(home: Path) -> None:
     written(home, "/m/three", 0)
     with closing(Reader(home)) as reader:
@@ -137,11 +158,15 @@ def test_an_interval_takes_both_seeds_and_problems_for_chance() -> None:
     assert across(np.array([0.1, 0.2, 0.3])).value == pytest.approx(0.2)
 
 
+def curve(values: list[float], window: int = 1, *, steps: list[int] | None = None) -> Curve:
+    return Curve(smoothed(values, window), {"steps": np.array(steps or range(1, len(values) + 1), float)})
+
+
 def test_steps_to_a_level_are_counted_from_one_and_may_never_come() -> None:
-    rewards = np.array([[0.0, 0.2, 0.4, 0.6], [0.1, 0.1, 0.1, 0.1]])
-    assert steps_to(rewards, np.array([0.4, 0.4]), window=1) == [3, None]
-    assert steps_to(rewards, np.array([0.0, 0.1]), window=1) == [1, 1]
-    assert steps_to(rewards, np.array([0.4, 0.1]), window=3) == [4, 1]
+    rewards = [[0.0, 0.2, 0.4, 0.6], [0.1, 0.1, 0.1, 0.1]]
+    assert steps_to([curve(values) for values in rewards], [0.4, 0.4]) == [3, None]
+    assert steps_to([curve(values) for values in rewards], [0.0, 0.1]) == [1, 1]
+    assert steps_to([curve(values, 3) for values in rewards], [0.4, 0.1]) == [4, 1]
 
 
 def test_a_running_mean_is_over_fewer_at_first() -> None:

@@ -242,13 +242,39 @@ def test_what_came_after_a_checkpoint_is_forgotten_and_the_rest_is_not(writer: W
     assert len(reader.samples("r2")) == 1
 
 
-def test_the_samples_of_a_broken_off_evaluation_are_forgotten(writer: Writer, reader: Reader) -> None:
+def test_the_samples_of_a_broken_off_evaluation_stay_and_those_of_later_ones_are_forgotten(
+    writer: Writer, reader: Reader
+) -> None:
     writer.step = 3
-    writer.add("samples", sample_row(step=3, position=1))
-    writer.add("samples", sample_row(step=3, position=2, sample=1))
+    for position in (1, 2, 3):
+        writer.add("samples", sample_row(step=3, position=position))
+    writer.add("samples", sample_row(step=4, position=2, sample=1))
     writer.flush()
     writer.forget_after(3, 2)
-    assert [row["position"] for row in reader.samples("r1")] == [1]
+    assert [(row["position"], row["step"]) for row in reader.samples("r1")] == [(1, 3), (2, 3)]
+
+
+def test_kept_samples_and_what_their_stage_has_come_to_are_one_transaction(writer: Writer, reader: Reader) -> None:
+    writer.stage(2, "eval", status="running", tokens_generated=5)
+    rows = [sample_row(position=2, sample=n, phase="eval", verdict=f"v{n}") for n in range(2)]
+    writer.keep_samples(rows, 2, "eval", status="running", tokens_generated=7)
+    assert (writer.stage_row(2) or {})["tokens_generated"] == 7
+    assert writer.stage_row(1) is None
+    task, suite = rows[0]["task"], rows[0]["suite"]
+    assert writer.eval_verdicts(2, suite, 2) == {task: ["v0", "v1"]}
+    assert [writer.eval_verdicts(*other) for other in ((2, suite, 3), (1, suite, 2), (2, "", 2))] == [{}] * 3
+    with pytest.raises(StoreError):
+        writer.keep_samples([sample_row(position=2, sample=2)], 2, "eval", status="running", nothing=9)
+    assert len(reader.samples("r1")) == 2
+
+
+def test_a_mean_is_over_the_steps_behind_one_up_to_another(writer: Writer) -> None:
+    for step in range(1, 5):
+        writer.step = step
+        writer.metrics({"a": step * step, "b": 100.0})
+    assert writer.mean("a", 1, 3) == (4 + 9) / 2
+    assert writer.mean("a", -9, 1) == 1
+    assert writer.mean("c", 1, 3) is None
 
 
 def test_the_comparison_charges_each_evaluation_with_the_training_before_it(writer: Writer, reader: Reader) -> None:
