@@ -18,7 +18,7 @@ from engine.errors import EnvironmentFault, UsageFault
 from engine.pipeline import execute
 from engine.recipe.files import load_recipe
 from engine.recipe.recipe import Recipe
-from engine.runs.places import newest
+from engine.runs.places import newest, saved
 from engine.runs.planning import RunTaken, plan
 from engine.runs.progress import Progress, Silent
 from engine.store.reader import Reader
@@ -84,6 +84,22 @@ def test_a_checkpoint_is_a_model_folder_that_transformers_opens(whole: tuple[Rec
 def test_the_recipe_in_the_runs_folder_is_the_one_that_ran(whole: tuple[Recipe, Path, str]) -> None:
     recipe, home, run = whole
     assert load_recipe(str(home / run / "recipe.toml")) == recipe
+
+
+@pytest.mark.medium
+def test_the_checkpoint_inside_rlvr_stays_behind_which_its_reward_was_highest(tmp_path: Path) -> None:
+    changes = {
+        '"ntp", "ra3", "eval", "rlvr", "eval"': '"rlvr"',
+        "updates = 2\nproblems": "updates = 4\nproblems",
+        "every = 1": 'every = 1\nbest = "rlvr/reward"',
+    }
+    recipe = small_recipe(tmp_path, **changes)
+    run = start(recipe, tmp_path)
+    execute(tmp_path, [run], Silent())
+    with closing(Reader(tmp_path)) as reader:
+        rewards = dict(reader.series(run, "rlvr/reward"))
+    best = max(rewards, key=lambda step: rewards[step])  # of equals the first
+    assert {place.step for _, place in saved(tmp_path / run / "checkpoints")} == {best, 4}
 
 
 @pytest.mark.slow

@@ -95,7 +95,11 @@ def test_a_finite_gradient_between_them_begins_the_count_anew(stage: Stage) -> N
         stage.update(SOUND)
 
 
-def test_the_best_checkpoint_inside_a_stage_stays_beside_the_newest(stage: Stage) -> None:
+def test_the_best_checkpoint_inside_a_stage_stays_beside_the_newest(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(stage.writer, "event", lambda kind, words, level="info": told.append(words))
     worth = {1: 0.2, 2: 0.5, 3: 0.5, 4: 0.1, 6: 0.7}  # of the fifth nothing is known
     stage.checkpointer.worth = worth.get
     left = []
@@ -104,12 +108,13 @@ def test_the_best_checkpoint_inside_a_stage_stays_beside_the_newest(stage: Stage
         stage.checkpointer.check(SOUND)
         left.append(steps(stage))
     assert left == [[1], [2], [2, 3], [2, 4], [2, 5], [6]]
+    assert [words for words in told if "best" in words] == ["000002-ntp-partial stays, as the best so far"]
 
 
 def test_the_best_checkpoint_stays_beyond_the_end_of_its_stage_and_one_of_another_stage_is_no_match(
     stage: Stage,
 ) -> None:
-    stage.checkpointer.worth = {1: 0.9, 2: 0.5, 3: 0.4, 4: 1.0}.get
+    stage.checkpointer.worth = {1: 0.9, 2: 0.5, 3: 0.4, 4: 0.3, 5: 0.2, 6: 0.1}.get
     stage.update(SOUND, write=True)
     stage.update(SOUND, write=True)
     stage.update(SOUND)
@@ -117,8 +122,10 @@ def test_the_best_checkpoint_stays_beyond_the_end_of_its_stage_and_one_of_anothe
     assert steps(stage) == [1, 3]
     stage.checkpointer.begin(1, "rlvr", "ntp")
     stage.update(SOUND, write=True)
+    stage.update(SOUND, write=True)
+    stage.update(SOUND, write=True)
     stage.checkpointer.end("ntp+rlvr")
-    assert steps(stage) == [1, 3, 4]
+    assert steps(stage) == [1, 3, 4, 6]  # not the first stage's best, nor twice the last
 
 
 def test_the_last_checkpoint_of_a_stage_says_what_the_policy_has_been_through(stage: Stage) -> None:
