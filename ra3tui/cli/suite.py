@@ -40,6 +40,7 @@ def show(
 ) -> None:
     """Print a problem as a model sees it, its reference and its tests."""
     from engine.suites.loading import load_suite
+    from engine.suites.problem import told
 
     loaded = load_suite(suite)
     found = [problem for problem in loaded.problems if task in (None, problem.task_id)]
@@ -49,12 +50,12 @@ def show(
     problem = found[0]
     if as_json:
         about = {"suite": problem.suite, "task": problem.task_id, "entry_point": problem.entry_point}
-        texts = {"prompt": problem.prompt, "reference": problem.reference, "test": problem.test.source}
+        texts = {"prompt": problem.prompt, "reference": problem.reference, "test": told(problem.test)}
         print_json(about | texts)
         return
     talk(f"{problem.task_id}, of {len(loaded.problems)} in {loaded.name}")
     say(problem.prompt + (problem.reference or ""))
-    say(f"\n# tests\n{problem.test.source}")
+    say(f"\n# tests\n{told(problem.test)}")
 
 
 @app.command()

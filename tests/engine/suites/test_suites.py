@@ -177,8 +177,10 @@ def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nonsense", "there is no suite 'nonsense'; known are humaneval, mbpp"),
-        ("humaneval+:x.jsonl", "there is no suite 'humaneval\\+'"),
+        ("nonsense", "there is no suite 'nonsense'; known are humaneval, humaneval\\+, mbpp"),
+        ("humaneval+:x.jsonl", "x.jsonl: cannot be read"),
+        ("humaneval+", "needs its file: write humaneval\\+:PATH"),
+        ("humaneval++:x.jsonl", "there is no suite 'humaneval\\+\\+'"),
         ("humaneval[3]", "write NAME, NAME"),
         ("humaneval[200:]", "the range is empty, humaneval has 164 problems"),
         ("mbpp", "needs its file: write mbpp:PATH"),
