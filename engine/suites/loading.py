@@ -31,6 +31,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -114,9 +115,21 @@ def parse_spec(spec: str) -> Spec:
             "of livecodebench also NAME[2024-08-01:2025-01-31]:PATH"
         )
     parts = Spec(match["name"], match["range"] or "", match["path"], match["window"] or "")
+    _check_window(spec, parts)
+    return parts
+
+
+def _check_window(spec: str, parts: Spec) -> None:
     if parts.window and not livecodebench.is_livecodebench(parts.name):
         raise SuiteError(f"suite {spec!r}: only the problems of livecodebench have dates; write {parts.name}[A:B]")
-    return parts
+    first, last = parts.days
+    for day in filter(None, (first, last)):
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise SuiteError(f"suite {spec!r}: {day} is no day") from None
+    if last and last < first:
+        raise SuiteError(f"suite {spec!r}: the window ends before it begins")
 
 
 def load_suite(spec: str, limit: int | None = None, *, all_splits: bool = False) -> Suite:
