@@ -25,8 +25,18 @@ def take(name: str, most: int) -> bytes:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(most + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    try:
+        regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        return _read(fd, most + 1) if regular else b""
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int, most: int) -> bytes:
+    content = bytearray()
+    while len(content) < most and (chunk := os.read(fd, most - len(content))):
+        content += chunk
+    return bytes(content)
 
 
 def wipe(folders: tuple[str, ...]) -> bool:
