@@ -1,7 +1,7 @@
 """Training sets for RLVR: DeepCoder-Preview's and AReaL-boba-2-RL-Code's records, with their tests made alike.
 
 Both have functions called with JSON and programs that read standard input, in three forms: a list of tests; a dict of
-`inputs` and `outputs` beside an `fn_name`, where arguments are lists and outputs are wrapped in a list of one; the same
+`inputs` and `outputs` beside an `fn_name`, where arguments are lists and outputs each in a list of one; the same
 without a name, where an input may be a list of lines. Records of thousands of tests are common: the first `MOST_TESTS`
 are kept.
 """
@@ -88,7 +88,8 @@ def _cases(tests: Any, name: Any, where: str) -> tuple[str | None, list[Any]]:
     pairs = list(zip(inputs, outputs, strict=True))[:MOST_TESTS]
     if name is None:
         return None, [(_lines(given, where), _lines(wanted, where)) for given, wanted in pairs]
-    return _named(name, where), [_call(given, wanted, where) for given, wanted in pairs]
+    wrapped = all(isinstance(wanted, list) and len(wanted) == 1 for wanted in outputs)
+    return _named(name, where), [_call(given, wanted, where, wrapped) for given, wanted in pairs]
 
 
 def _of_list(tests: Sequence[Any], name: Any, where: str) -> tuple[str | None, list[Any]]:
@@ -98,7 +99,7 @@ def _of_list(tests: Sequence[Any], name: Any, where: str) -> tuple[str | None, l
     kinds = {test.get("testtype") or test.get("type") for test in tests}
     if name is None or kinds & {"stdin", "stdin_stdout"}:
         return None, [(_lines(test["input"], where), _lines(test["output"], where)) for test in tests]
-    return _named(name, where), [_call(test["input"], test["output"], where, wrapped=False) for test in tests]
+    return _named(name, where), [_call(test["input"], test["output"], where) for test in tests]
 
 
 def _name_in(test: dict[str, Any]) -> Any:
@@ -112,15 +113,14 @@ def _named(name: Any, where: str) -> str:
     return name
 
 
-def _call(given: Any, wanted: Any, where: str, wrapped: bool = True) -> Call:
-    """Arguments and value; of text each line is a JSON argument, of a dict of outputs each is in a list of one."""
+def _call(given: Any, wanted: Any, where: str, wrapped: bool = False) -> Call:
+    """Arguments and value. Where arguments are told as text, a JSON value a line, the value is told so too."""
     if isinstance(given, str):
-        given = json_lines(given, where)
+        arguments = json_lines(given, where)
+        return arguments, json_value(wanted, "a test's output", where) if isinstance(wanted, str) else wanted
     if not isinstance(given, list):
         raise SuiteError(f"{where}: the arguments of a call must be a list, or text of one a line")
-    if isinstance(wanted, str) and not wrapped:
-        wanted = json_value(wanted, "a test's output", where)
-    return given, wanted[0] if wrapped and isinstance(wanted, list) and len(wanted) == 1 else wanted
+    return given, wanted[0] if wrapped else wanted
 
 
 def _lines(text: Any, where: str) -> str:
