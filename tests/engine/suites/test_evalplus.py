@@ -176,8 +176,8 @@ def test_a_candidate_that_changes_its_arguments_changes_its_own(sandbox: Sandbox
     honest = "def f(a):\n    total = sum(a)\n    a.clear()\n    return total\n"
     forger = "def f(a):\n    a.clear()\n    return 0\n"
     assert verdicts(sandbox, row, honest, forger) == [PASSED, WRONG]
-    surface = "def surface_Area(a, b):\n    return 0\n"
-    assert verdicts(sandbox, ORACLES[2][0], surface) == [WRONG]
+    root = "def find_zero(xs):\n    xs.clear()\n    return 7.0\n"  # of no coefficients every number is a root
+    assert verdicts(sandbox, ORACLES[-1][0], root) == [WRONG]
     changing = record("Mbpp/3", "f", "def f(a):\n    a.append(1)\n    return len(a)\n", [[[1, 2, 3]]] * 2)
     assert verdicts(sandbox, changing, _of_one("f", "len(a) + 1"), _of_one("f", "len(a)")) == [PASSED, WRONG]
 

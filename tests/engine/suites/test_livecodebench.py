@@ -18,6 +18,7 @@ from engine.suites.livecodebench import livecodebench_problem
 from engine.suites.loading import load_suite, parse_spec
 from engine.suites.problem import Problem, SuiteError
 from sandbox import Calls, Sandbox, Stdio, Verdict, open_sandbox
+from sandbox.compare import printed_right
 from tests.engine.suites.livecodebench_rows import CASES, Case, packed
 
 ROWS = {case.id: case.row for case in CASES}
@@ -50,6 +51,28 @@ def test_solutions_are_judged_as_they_deserve(sandbox: Sandbox, case: Case) -> N
     assert verdicts(sandbox, problem(case.row), case.right) == [Verdict.PASSED] * len(case.right)
     found = verdicts(sandbox, problem(case.row), case.wrong)
     assert not {Verdict.PASSED, Verdict.TEST_ERROR, Verdict.SANDBOX_ERROR} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected", "right"),
+    [
+        ("1\n2\n", "1\n2", True),
+        ("\n\n 1 \n2\t\n\n", "1\n2", True),
+        ("1\n2", "1", False),
+        ("1", "1\n2", False),
+        ("1\n\n2", "1\n2", False),
+        ("1.0  2e0", "1 2", True),
+        ("1 2 3", "1 2", False),
+        ("0.1", "0.10000000000000000001", False),
+        ("1" * 40 + ".0", "1" * 40, True),
+        ("a  b", "a b", False),
+        ("nan", "nan", True),
+        ("nan 1", "nan 1.0", False),
+        ("sNaN 1", "sNaN 1.0", False),
+    ],
+)
+def test_lines_are_equal_as_text_or_as_decimals(output: str, expected: str, right: bool) -> None:
+    assert printed_right(output, expected, Stdio((), compare="decimals")) is right
 
 
 @pytest.mark.medium
