@@ -17,6 +17,10 @@ from engine.suites.records import Record, id_at, text_at, text_if_any
 from sandbox import Limits, Stdio
 
 MOST_TESTS = 20
+_NOT_YET = 'globals().pop("{name}", None)'
+"""No import may stand for the function that is asked for (`operator` has an `add`)."""
+_EITHER = 'if "Solution" not in globals():\n    class Solution:\n        {name} = staticmethod(globals()["{name}"])\n'
+"""Where a record does not say whether a method or a function is asked for, a function will do."""
 Call = tuple[list[Any], Any]
 
 
@@ -56,7 +60,8 @@ def _problem(
         test=test,
         limits=Limits(cpu_s=min(MOST_S, CASE_S * count) if name else CASE_S, deadline_s=CASE_S * count),
         whole=True,
-        prelude=PRELUDE,
+        prelude=f"{PRELUDE}\n{_NOT_YET.format(name=name)}" if name else PRELUDE,
+        postlude=_EITHER.format(name=name) if name and not starter else "",
     )
 
 
@@ -88,7 +93,7 @@ def _cases(tests: Any, name: Any, where: str) -> tuple[str | None, list[Any]]:
     pairs = list(zip(inputs, outputs, strict=True))[:MOST_TESTS]
     if name is None:
         return None, [(_lines(given, where), _lines(wanted, where)) for given, wanted in pairs]
-    wrapped = all(isinstance(wanted, list) and len(wanted) == 1 for wanted in outputs)
+    wrapped = _are_wrapped(outputs)
     return _named(name, where), [_call(given, wanted, where, wrapped) for given, wanted in pairs]
 
 
@@ -99,7 +104,8 @@ def _of_list(tests: Sequence[Any], name: Any, where: str) -> tuple[str | None, l
     kinds = {test.get("testtype") or test.get("type") for test in tests}
     if name is None or kinds & {"stdin", "stdin_stdout"}:
         return None, [(_lines(test["input"], where), _lines(test["output"], where)) for test in tests]
-    return _named(name, where), [_call(test["input"], test["output"], where) for test in tests]
+    wrapped = _are_wrapped([test["output"] for test in tests])
+    return _named(name, where), [_call(test["input"], test["output"], where, wrapped) for test in tests]
 
 
 def _name_in(test: dict[str, Any]) -> Any:
@@ -111,6 +117,11 @@ def _named(name: Any, where: str) -> str:
     if not isinstance(name, str):
         raise SuiteError(f"{where}: the name of the function is no text")
     return name
+
+
+def _are_wrapped(outputs: Sequence[Any]) -> bool:
+    """Whether each stands in a list of its own."""
+    return all(isinstance(wanted, list) and len(wanted) == 1 for wanted in outputs)
 
 
 def _call(given: Any, wanted: Any, where: str, wrapped: bool = False) -> Call:

@@ -143,6 +143,8 @@ def load_suite(spec: str, limit: int | None = None, *, all_splits: bool = False)
     _check_name(parts.name)
     files = _data_files(parts)
     digest = _digest(files)
+    if parts.name == "codeforces":
+        digest = codeforces.GeneratedTests(files[0].parent).digest(digest)
     source = f":{_called(parts, files)}#{digest[:_HASH_DIGITS]}" if parts.path else ""
     reading = _Reading(spec)
     problems = list(reading.problems(parts, parts.name + source, files, all_splits))

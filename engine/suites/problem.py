@@ -47,6 +47,8 @@ class Problem:
     """Whether the prompt is words about a program, no part of one: what is written is all of it."""
     prelude: str = ""
     """What the suite has stand before a whole program, such as imports."""
+    postlude: str = ""
+    """What it has stand behind one."""
     flaw: str = ""
     """What is known to be wrong with it, where its verdicts are not to be trusted."""
 
@@ -68,8 +70,9 @@ class Problem:
         return self.job_of_program(self.program(completion))
 
     def job_of_program(self, program: str) -> Job:
-        """Judge a program as it is, with nothing before it but what the suite has before every one."""
-        return Job(_after(self.prelude, unix_newlines(program)), self.test, self.limits, tag=self.task_id)
+        """Judge a program as it is, with nothing around it but what the suite has around every one."""
+        program = _after(self.prelude, unix_newlines(program)) + (self.postlude and f"\n{self.postlude}")
+        return Job(program, self.test, self.limits, tag=self.task_id)
 
     def _is_whole(self, completion: str) -> bool:
         """It starts at column 0 and defines the entry point there; a body is indented, whatever follows it."""

@@ -113,6 +113,13 @@ def test_a_candidate_finds_nothing_of_the_tests_in_its_folder(sandbox: Sandbox) 
     assert result.verdict is Verdict.PASSED
 
 
+def test_an_output_file_that_is_a_link_is_none(sandbox: Sandbox) -> None:
+    echo = problem(row("7/C", [("1\n", "1\n")], input_mode="file"))
+    names = "('input.txt', 'output.txt')\n"
+    copied, linked = judged(sandbox, echo, f"import shutil\nshutil.copy{names}", f"import os\nos.symlink{names}")
+    assert (copied.verdict, linked.verdict) == (Verdict.PASSED, Verdict.WRONG_ANSWER)
+
+
 def test_too_much_in_the_output_file_is_too_much_output(sandbox: Sandbox) -> None:
     flood = problem(row("7/C", [("1\n", "1\n")], input_mode="file"))
     flood = replace(flood, limits=replace(flood.limits, output_bytes=1000))
@@ -180,7 +187,12 @@ def test_tests_generated_for_a_problem_are_asked_after_the_official_ones(tmp_pat
     assert first.test.cases == (("1 2\n", "3\n"), ("5 7\n", "12\n"), ("8 8\n", "16\n"), ("9 9\n", "18\n"))
     assert second.test == Stdio((("x", "y"),), compare="folded")
     assert third.test == problem(ROWS["2/A"]).test
+    before = load_suite(f"codeforces:{tmp_path / 'cf.jsonl'}").digest
     (folder / "test_cases_0001.parquet").write_bytes(b"PAR1 cut off")
+    assert (
+        load_suite(f"codeforces:{written(tmp_path / 'cf.jsonl', PLAIN, row('1/B', None), ROWS['2/A'])}").digest
+        != before
+    )
     with pytest.raises(SuiteError, match=r"2 damaged left out, the first: .*test_cases_0001\.parquet: cannot be read"):
         load_suite(f"codeforces:{written(tmp_path / 'cf.jsonl', PLAIN, row('1/B', None))}")
 

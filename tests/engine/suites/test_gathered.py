@@ -38,6 +38,7 @@ def areal(tests: Any, /, **changes: Any) -> dict[str, Any]:
 
 CALLS = Calls("Solution().add", (((1, 2), 3), ((4, 5), 9)), tuples_are_lists=True, call_s=6.0)
 LINES = Stdio((("2\n1\n2\n", "3\n"), ("1\n7", "7")), compare="decimals")
+STARTED = deepcoder([call("1\n2", "3")], starter_code="def add(a: int, b: int) -> int:\n    ")
 DEEPCODER = [
     (deepcoder([call("1\n2", "3"), call("4\n5", "9")]), CALLS, ADD, ADD.replace("+", "-")),
     (
@@ -53,10 +54,16 @@ DEEPCODER = [
         "",
     ),
     (
-        deepcoder([call("1\n2", "3")], starter_code="def add(a: int, b: int) -> int:\n    "),
+        STARTED,
         Calls("add", (((1, 2), 3),), tuples_are_lists=True, call_s=6.0),
         ADD_FUNCTION,
         ADD_FUNCTION.replace("+", "*"),
+    ),
+    (
+        deepcoder([{"type": "function_call", "fn_name": "add", "input": [1, 2], "output": [3]}]),
+        Calls("Solution().add", (((1, 2), 3),), tuples_are_lists=True, call_s=6.0),
+        ADD,
+        ADD.replace("+", "*"),
     ),
     (deepcoder([stdin("2\n1\n2\n", "3\n"), stdin("1\n7", "7", "testtype", "stdin")]), LINES, SUM, "print(3)\n"),
     (deepcoder({"inputs": ["2\n1\n2\n", "1\n7"], "outputs": ["3\n", "7"]}), LINES, SUM, "print(7)\n"),
@@ -95,6 +102,25 @@ def test_every_form_of_tests_becomes_the_same_and_is_judged(
     assert second.verdict in (Verdict.WRONG_ANSWER, Verdict.RUNTIME_ERROR)
 
 
+def test_a_function_will_do_where_the_record_does_not_ask_for_a_method(sandbox: Sandbox) -> None:
+    asked = problem(AREAL[1][0])
+    programs = [ADD_FUNCTION, ADD_FUNCTION.replace("+", "-"), "x = 1\n", ADD + ADD_FUNCTION.replace("+", "-")]
+    verdicts = [result.verdict for result in sandbox.judge([asked.job(program) for program in programs])]
+    assert verdicts == [Verdict.PASSED, Verdict.WRONG_ANSWER, Verdict.RUNTIME_ERROR, Verdict.PASSED]
+    assert problem(STARTED).postlude == ""
+
+
+@pytest.mark.parametrize("name", ["factorial", "len"])
+def test_no_import_and_no_built_in_function_stands_for_the_one_that_is_asked_for(sandbox: Sandbox, name: str) -> None:
+    value = 3 if name == "len" else 6
+    given: Any = "abc" if name == "len" else 3
+    tests = {"inputs": [[given]], "outputs": [[value]], "fn_name": name}
+    for starter in (None, f"def {name}(x):\n    "):
+        asked = problem(deepcoder(tests, starter_code=starter))
+        empty, full = sandbox.judge([asked.job("pass"), asked.job(f"def {name}(x):\n    return {value}\n")])
+        assert (empty.verdict, full.verdict) == (Verdict.RUNTIME_ERROR, Verdict.PASSED)
+
+
 def test_a_list_of_one_that_is_wrapped_is_unwrapped_once() -> None:
     test = problem(deepcoder({"inputs": [[[1]]], "outputs": [[[1]]], "fn_name": "same"})).test
     assert isinstance(test, Calls)
@@ -129,7 +155,7 @@ def test_a_solution_of_the_record_is_its_reference_without_its_fences(sandbox: S
 def test_a_prompt_names_the_method_that_is_called_where_the_record_has_no_starter() -> None:
     assert "class Solution:\n    def add(self, " in problem(AREAL[1][0]).prompt
     assert "### Starter Code" not in problem(AREAL[0][0]).prompt
-    assert "def add(a: int, b: int) -> int:" in problem(DEEPCODER[3][0]).prompt
+    assert "def add(a: int, b: int) -> int:" in problem(STARTED).prompt
 
 
 def test_a_record_without_tests_is_left_out() -> None:

@@ -337,6 +337,7 @@ def test_three_solved_problems_stand_before_each_prompt_of_mbpp(tmp_path: Path) 
     assert first.prompt == f"{solved}{task.format('Double.')}{tests}"
     assert first.stop == ("[DONE]",)
     assert first.program("\ndef twice(x):\n    return 2 * x\n") == "\ndef twice(x):\n    return 2 * x\n"
+    assert first.program("\ntwice = (2).__mul__") == "\ntwice = (2).__mul__"
     assert (first.task_id, second.task_id) == ("MBPP/11", "MBPP/12")
     assert first.test == load_suite(f"mbpp:{path}").problems[0].test
     with pytest.raises(SuiteError, match="the three shots are problems 2, 3 and 4, it has no 3"):
