@@ -159,7 +159,7 @@ def _nothing(spec: str, parts: Spec, problems: int, notes: Sequence[str]) -> str
         return f"suite {spec!r}: the range is empty, {parts.name} has {problems} problems"
     found = "; ".join(notes)
     if parts.window:
-        return f"suite {spec!r}: no problem is of {parts.window[1:-1]}: widen the window" + (found and f" ({found})")
+        return f"suite {spec!r}: no problem is of {parts.window}; widen the window" + (found and f" ({found})")
     if not found:
         return f"suite {spec!r}: the range is empty, {parts.name} has 0 problems"
     return f"suite {spec!r}: its file has no problem that can be asked: {found}"
