@@ -1,6 +1,19 @@
 """Runs untrusted Python and says what happened. See ``docs/sandbox.md``."""
 
-from .job import Asserts, Calls, Check, Job, Limits, Program, Result, SandboxUnavailable, Stdio, Test, Verdict
+from .job import (
+    Asserts,
+    Calls,
+    Check,
+    Job,
+    Limits,
+    Program,
+    Reference,
+    Result,
+    SandboxUnavailable,
+    Stdio,
+    Test,
+    Verdict,
+)
 from .pool import Sandbox, open_sandbox
 
 __all__ = [
@@ -10,6 +23,7 @@ __all__ = [
     "Job",
     "Limits",
     "Program",
+    "Reference",
     "Result",
     "Sandbox",
     "SandboxUnavailable",

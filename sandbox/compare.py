@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal, InvalidOperation
 
 from .job import Stdio
 
 _INTEGER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+_YES_OR_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE | re.ASCII)
 
 
 def printed_right(output: str, expected: str, test: Stdio) -> bool:
@@ -17,6 +20,11 @@ def printed_right(output: str, expected: str, test: Stdio) -> bool:
         return _lines(output) == _lines(expected)
     if test.compare == "tokens":
         return output.split() == expected.split()
+    if test.compare == "decimals":
+        got, wanted = output.strip().split("\n"), expected.strip().split("\n")
+        return len(got) == len(wanted) and all(map(_same_decimals, got, wanted))
+    if test.compare == "folded":
+        return _folded(output) == _folded(expected)
     got, wanted = output.split(), expected.split()
     return len(got) == len(wanted) and all(_near(g, w, test.tolerance) for g, w in zip(got, wanted, strict=True))
 
@@ -24,6 +32,22 @@ def printed_right(output: str, expected: str, test: Stdio) -> bool:
 def _lines(text: str) -> list[str]:
     """Lines without trailing blanks, the last line's end not counting: what every judge calls exact."""
     return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _same_decimals(got: str, wanted: str) -> bool:
+    """Equal as text, or as numbers, word by word: 1 is 1.0 and 1e0, and nan is nothing."""
+    if got.strip() == wanted.strip():
+        return True
+    try:
+        return [Decimal(word) for word in got.split()] == [Decimal(word) for word in wanted.split()]
+    except InvalidOperation:  # no number, or one that signals
+        return False
+
+
+def _folded(text: str) -> list[str]:
+    """Lines that hold something, with one blank between words, and every yes and no in small letters."""
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return [_YES_OR_NO.sub(lambda word: word[0].lower(), line) for line in lines if line]
 
 
 def _near(got: str, wanted: str, tolerance: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -58,6 +59,10 @@ class Limits:
                 raise ValueError(f"limits: {name} must be above 0, not {value}")
 
 
+CHECKER_LIMITS = Limits(cpu_s=10)
+"""Of a checker that is a program."""
+
+
 @dataclass(frozen=True)
 class Check:
     """A suite that defines ``check(candidate)``; it runs in the judge (HumanEval).
@@ -88,6 +93,30 @@ class Calls:
     """Absolute and relative, where one of two numbers is a float; None asks for equality."""
     tuples_are_lists: bool = False
     """Whether a tuple may stand for a list, as in LiveCodeBench, whose expected values come from JSON."""
+    call_s: float | None = None
+    """Seconds that one call may take (see `Reference.call_s`); None leaves it to the limits of the whole."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Calls of one function, each answer compared with what a reference gives for the same arguments (EvalPlus).
+
+    The reference runs in the judge, on copies: what a candidate does to its arguments it does to its own.
+    """
+
+    entry_point: str
+    source: str
+    """The reference, a program that defines ``entry_point``. One that raises is a ``test_error``."""
+    agrees: str
+    """Source that defines ``agrees(answer, expected, arguments) -> bool``; run anew for each batch. An answer on which
+    it raises is wrong."""
+    batches: tuple[tuple[str, tuple[Sequence[Any], ...]], ...]
+    """Names of batches and their calls' arguments; all of a batch must agree before the next is begun."""
+    call_s: float = 4.0
+    """Seconds that one call may take. It is ended after twice as many by the clock on the wall; where all calls
+    together used less CPU than that, the job is judged again alone."""
+    times_reference: float = 4.0
+    """A call may take this many times as long as the reference did, where that is more than ``call_s``."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +125,20 @@ class Stdio:
 
     cases: tuple[tuple[str, str], ...]
     """Pairs of (input, expected output)."""
-    compare: Literal["exact", "tokens", "float"] = "tokens"
+    compare: Literal["exact", "tokens", "float", "decimals", "folded"] = "tokens"
+    """``decimals`` compares line by line, each as text or as decimal numbers of any size (LiveCodeBench); ``folded``
+    lines without the case of yes and no, empty ones and runs of white space (Codeforces)."""
     tolerance: float = 1e-6
     """Absolute and relative, for ``compare="float"``."""
     checker: str | None = None
     """Source of ``check(stdin, expected, output) -> bool``, run in the judge instead of a comparison. One that raises
     or says anything but True and False, of the expected output too, is a ``test_error``."""
+    checker_program: str | None = None
+    """Source of a program that is run, in a process of its own, as ``checker.py input.txt correct_output.txt
+    solution_output.txt``, and accepts where it prints 1 or 100 (Codeforces). One that says nothing within
+    `CHECKER_LIMITS`, of the expected output too, is a ``test_error``."""
+    files: tuple[str, str] | None = None
+    """Names of the files that the program reads and writes instead of standard input and output."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +151,7 @@ class Program:
     stdin: str = ""
 
 
-Test = Check | Asserts | Calls | Stdio | Program
+Test = Check | Asserts | Calls | Reference | Stdio | Program
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,11 @@ def of_silence(judgement: Report) -> Decision:
 def of_calls(note: Note, report: Report) -> Decision:
     """The verdict of a test that ran in the judge, the kernel having nothing against it."""
     match note["outcome"]:
-        case "passed":
-            return Decision(Verdict.PASSED)
-        case "failed":
-            return Decision(Verdict.WRONG_ANSWER, note["where"])
+        case "passed" | "failed" as outcome:
+            right = outcome == "passed"
+            return Decision(Verdict.PASSED) if right else Decision(Verdict.WRONG_ANSWER, note["where"])
+        case "slow":
+            return _of_slow_call(note["where"], note["most_s"], report)
         case "raised":
             return Decision(_of_exception(note["raised"]), note["where"], f"{note['raised']}: {note['text']}")
         case "ended":
@@ -93,6 +94,16 @@ def of_calls(note: Note, report: Report) -> Decision:
             return Decision(Verdict.TEST_ERROR, note["where"], note["text"])
         case _:
             return Decision(Verdict.SANDBOX_ERROR, note.get("where"), str(note.get("text", note["outcome"])))
+
+
+def _of_slow_call(where: str, most_s: float, report: Report) -> Decision:
+    """The verdict where a call was ended by the clock on the wall.
+
+    All calls together use at least the CPU that one does: where they used less than one may, it slept, or neighbours
+    were at work.
+    """
+    detail = f"one call took over {most_s:.2f} s, all together {report['cpu_s']:.2f} s of CPU"
+    return Decision(Verdict.TIME_LIMIT, where, detail, suspect=report["cpu_s"] <= most_s)
 
 
 def of_ending(ending: dict[str, Any] | None, report: Report) -> Decision:

@@ -11,7 +11,7 @@ from typing import Any
 from .backends.cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
 from .inside.values import Untellable, parse, to_wire
-from .job import Asserts, Calls, Check, Job, Limits, Program, Result, Stdio, Test, Verdict
+from .job import CHECKER_LIMITS, Asserts, Calls, Check, Job, Limits, Program, Reference, Result, Stdio, Test, Verdict
 from .leaving import was_the_end
 from .tricks import seen
 from .verdicts import Decision, Report, by_the_kernel, of_calls, of_ending, of_silence, with_count
@@ -26,6 +26,11 @@ REVIVE_S = 60.0
 """How long a backend that fails is waited for, so that no job is lost to an engine's restart."""
 REPORT_S = 30.0
 """How long a fork server may take to tell of a run that is over."""
+
+
+CHECKER_FILES = ("input.txt", "correct_output.txt", "solution_output.txt")
+"""What a checker is given, in its order."""
+ACCEPTED = ("1", "100")
 
 
 class Worker:
@@ -117,7 +122,7 @@ class Worker:
             case _:
                 return self._judge_calls(job, job.test)
 
-    def _judge_calls(self, job: Job, test: Check | Asserts | Calls) -> tuple[Decision, list[Report]]:
+    def _judge_calls(self, job: Job, test: Check | Asserts | Calls | Reference) -> tuple[Decision, list[Report]]:
         """Candidate and judge side by side, talking to each other over a channel of their own."""
         candidates, judges = self._cells()
         self._task += 1
@@ -171,7 +176,7 @@ class Worker:
         decisions: list[Decision] = []
         for number, (stdin, expected) in enumerate(test.cases, 1):
             limits = _room_for(expected, job.limits)
-            report = self._run_alone(replace(job, limits=limits), stdin)
+            report = self._run_alone(replace(job, limits=limits), stdin, test.files)
             reports.append(report)
             decision = by_the_kernel(report, limits) or self._of_output(job, test, stdin, expected, report)
             overdue = sum(each["cpu_s"] for each in reports) > job.limits.deadline_s
@@ -189,6 +194,8 @@ class Worker:
             ending = _ending_of(report)
             left = Decision(Verdict.RUNTIME_ERROR, detail=f"exit status {ending['exit']}") if "exit" in ending else None
             return left or of_ending(ending, report)
+        if test.checker_program is not None:
+            return self._run_checker(test.checker_program, job.limits, stdin, expected, report["stdout"])
         if test.checker is not None:
             return self._ask_checker(job.limits, test.checker, stdin, expected, report["stdout"])
         right = printed_right(report["stdout"], expected, test)
@@ -202,13 +209,35 @@ class Worker:
         judgement = self._own(judges.receive(time.monotonic() + limits.cpu_s * HARD_WALL * 2 + REPORT_S))
         return _of_judgement(judgement or {}, {})
 
-    def _run_alone(self, job: Job, stdin: str) -> Report:
-        """Run a whole program once."""
+    def _run_checker(self, source: str, limits: Limits, stdin: str, expected: str, output: str) -> Decision:
+        """Ask a checker that is a program, in the judges' cell; where it says nothing, of the expected output too."""
+        limits = replace(CHECKER_LIMITS, memory_mb=limits.memory_mb)
+        said = self._checkers_word(source, limits, stdin, expected, output)
+        if said is not None:
+            return Decision(Verdict.PASSED if said in ACCEPTED else Verdict.WRONG_ANSWER)
+        if self._checkers_word(source, limits, stdin, expected, expected) is not None:
+            return Decision(Verdict.WRONG_ANSWER, detail="the checker came to no end on its output")
+        return Decision(Verdict.TEST_ERROR, detail="the checker comes to no end, not even on the expected output")
+
+    def _checkers_word(self, source: str, limits: Limits, stdin: str, expected: str, output: str) -> str | None:
+        """What it printed; None where it was ended, or failed before it printed anything."""
+        told = dict(zip(CHECKER_FILES, (stdin, expected, output), strict=True))
+        _, judges = self._cells()
+        self._task += 1
+        run = self._run_of(Job(source, Program(), limits), "whole")
+        judges.send(run | {"files": told, "arguments": list(CHECKER_FILES)})
+        report = self._own(judges.receive(_latest(limits))) or {}
+        if by_the_kernel(report, limits) is not None:
+            return None
+        return report["stdout"].strip() or None
+
+    def _run_alone(self, job: Job, stdin: str, files: tuple[str, str] | None = None) -> Report:
+        """Run a whole program once; with ``files``, it reads one and what it leaves in the other is its output."""
         candidates, _ = self._cells()
         self._task += 1
-        candidates.send(self._run_of(job, "whole", stdin=stdin))
-        deadline = time.monotonic() + job.limits.cpu_s * HARD_WALL + REPORT_S
-        return self._own(candidates.receive(deadline)) or {}
+        run = self._run_of(job, "whole", stdin="" if files else stdin)
+        candidates.send(run | ({"files": {files[0]: stdin}, "reads": files[1]} if files else {}))
+        return self._own(candidates.receive(_latest(job.limits))) or {}
 
     def _run_of(self, job: Job, mode: str, stdin: str = "", setup: str = "") -> dict[str, Any]:
         limits = _tell_limits(job.limits, self._cells()[0].accounts_memory)
@@ -236,6 +265,11 @@ def _of_cases(decisions: list[Decision], tests: int) -> Decision:
     return with_count(replace(first, suspect=suspect), tests, sum(passed))
 
 
+def _latest(limits: Limits) -> float:
+    """When a run must have been told of."""
+    return time.monotonic() + limits.cpu_s * HARD_WALL + REPORT_S
+
+
 def _room_for(expected: str, limits: Limits) -> Limits:
     """The limits with room for twice the output that is right."""
     twice = 2 * len(expected.encode("utf-8", "surrogatepass"))
@@ -261,6 +295,8 @@ def _tell_limits(limits: Limits, accounted: bool) -> dict[str, Any]:
 def _tell_test(test: Test) -> dict[str, Any]:
     """The test as the judge's cell reads it; raises Untellable for a value that has no form in tagged JSON."""
     told = {name: value for name, value in vars(test).items() if name != "cases"}
+    if isinstance(test, Reference):
+        told["batches"] = to_wire([[name, [list(call) for call in calls]] for name, calls in test.batches])
     if isinstance(test, Calls):
         told["cases"] = to_wire([[list(arguments), expected] for arguments, expected in test.cases])
     return told | {"kind": type(test).__name__.lower()}

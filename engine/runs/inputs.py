@@ -51,7 +51,7 @@ def _is_local(model: str) -> bool:
 
 def _absolute_suite(spec: str) -> str:
     parts = parse_spec(spec)
-    return f"{parts.name}{parts.range}:{_absolute(parts.path)}" if parts.path else spec
+    return f"{parts.kind}:{_absolute(parts.path)}" if parts.path else spec
 
 
 def _absolute(path: str) -> str:

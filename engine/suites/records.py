@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,20 @@ def read_objects(path: Path) -> list[tuple[str, Record]]:
     if not objects:
         raise SuiteError(f"{path}: holds no problem; one JSON object a line is needed")
     return objects
+
+
+def stream_objects(path: Path) -> Iterator[tuple[str, Record | SuiteError]]:
+    """The file's objects one by one, for files of gigabytes; where a line holds none, what is wrong with it.
+
+    Raises SuiteError where the file cannot be read to its end; the message names the line it was read to.
+    """
+    number = 0
+    try:
+        for number, item in read_jsonl(path):
+            where = f"{path}:{number}"
+            yield where, SuiteError(str(item)) if isinstance(item, BadLine) else item
+    except OSError as error:
+        raise SuiteError(f"{path}:{number + 1}: cannot be read ({error}); fetch the file again") from error
 
 
 def text_at(item: Record, key: str, where: str) -> str:

@@ -20,6 +20,7 @@ from ra3tui.cli.samples import Attempt, read_samples, solutions
 from ra3tui.cli.verdicts import Pace, make_report, print_report, sample_of, tell_of_faults
 
 if TYPE_CHECKING:
+    from engine.suites.problem import Suite
     from sandbox import Result, Sandbox
 
 SuiteSpec = Annotated[str, typer.Argument(metavar="SUITE[:PATH]", help="humaneval, katas[:32], mbpp:mbpp.jsonl …")]
@@ -69,6 +70,7 @@ def judge(
     if (samples is not None) == references:
         raise UsageFault("give either a file of samples or --references, which judges the suite's own solutions")
     problems = load_suite(suite, all_splits=True)
+    tell_of_what_is_left_out(problems)
     attempts = solutions(problems) if samples is None else read_samples(samples, problems, extract == "fences")
     attempts = [_limited(attempt, cpu_s, memory_mb, timeout_factor) for attempt in attempts[:limit]]
     if samples is not None:  # of several samples a problem the interval is drawn: imported while the sandbox starts
@@ -94,6 +96,12 @@ def judge(
         raise typer.Exit(asked.exit_code if isinstance(asked, Ended) else Exit.INTERRUPTED)
     if report["verdicts"].get("sandbox_error", 0) == report["n_samples"]:
         raise typer.Exit(Exit.SANDBOX)
+
+
+def tell_of_what_is_left_out(suite: Suite) -> None:
+    """Say which records of the suite's file are no problem of it."""
+    for note in suite.notes:
+        talk(f"{suite.kind}: {note}")
 
 
 def _limited(attempt: Attempt, cpu_s: float | None, memory_mb: int | None, factor: float) -> Attempt:

@@ -100,7 +100,8 @@ def launch(
     from engine.runs.checks import check_launch
     from engine.runs.planning import plan
 
-    check_launch(recipe, arms, home)
+    for warning in check_launch(recipe, arms, home):
+        talk(f"ra3: {warning}")
     _check_devices(recipe, arms, here=not detach)
     planned = plan(recipe, home, name=name, tags=tags, arms=arms)
     talk(f"group {planned.group}: " + ", ".join(f"{run.id} {run.arm}" for run in planned.runs))
@@ -126,7 +127,8 @@ def fork_run(
     recipe = forked_recipe(origin, changes)
     for words in origin.passed_over:
         talk(f"{words}; the fork begins from {origin.checkpoint.name}")
-    check_needs(recipe, stages_left(origin, recipe), home)
+    for warning in check_needs(recipe, stages_left(origin, recipe), home):
+        talk(f"ra3: {warning}")
     if dry_run:
         print_plan(recipe, home, None, as_json=as_json)
         return
@@ -206,7 +208,8 @@ def show_plan(recipe: Recipe, home: Path, arms: list[str] | None, *, as_json: bo
     """``--dry-run``: what is needed is asked for as it is before a run, then the plan is shown."""
     from engine.runs.checks import check_launch
 
-    check_launch(recipe, arms, home)
+    for warning in check_launch(recipe, arms, home):
+        talk(f"ra3: {warning}")
     _check_devices(recipe, arms, here=True)
     print_plan(recipe, home, arms, as_json=as_json)
 

@@ -61,7 +61,7 @@ def solutions(suite: Suite) -> list[Attempt]:
 def in_fences(answer: str, entry_point: str) -> str:
     """The program in a chat's answer: the fenced block that defines the function asked for, else the longest.
 
-    A block that was cut off counts; an answer without one is all program.
+    A block that was cut off counts; an answer without one is all program. Of whole programs: `between_last_fences`.
     """
     blocks = [match["code"] for match in _FENCE.finditer(answer)]
     defining = [
@@ -70,6 +70,20 @@ def in_fences(answer: str, entry_point: str) -> str:
         if re.search(rf"^\s*(async\s+def|def|class)\s+{re.escape(entry_point)}\b", block, re.M)
     ]
     return max(defining or blocks, key=len, default=answer)
+
+
+def between_last_fences(answer: str) -> str:
+    """The whole program in a chat's answer, as LiveCodeBench cuts it: what stands between the last two fences.
+
+    An answer without two is all program.
+    """
+    lines = answer.split("\n")
+    fences = [number for number, line in enumerate(lines) if "```" in line]
+    return "\n".join(lines[fences[-2] + 1 : fences[-1]]) if len(fences) > 1 else answer
+
+
+def _extracted(answer: str, problem: Problem) -> str:
+    return between_last_fences(answer) if problem.whole else in_fences(answer, problem.entry_point)
 
 
 def _attempt(item: dict[str, Any], find: Callable[[str | int], Problem], where: str, fenced: bool) -> Attempt:
@@ -86,7 +100,7 @@ def _attempt(item: dict[str, Any], find: Callable[[str | int], Problem], where: 
         raise UsageFault(f"{where}: {error.args[0]}") from None
     for column, job_of in (("solution", problem.job_of_program), ("completion", problem.job)):
         if isinstance(text := item.get(column), str):
-            return Attempt(problem.task_id, job_of(in_fences(text, problem.entry_point) if fenced else text))
+            return Attempt(problem.task_id, job_of(_extracted(text, problem) if fenced else text))
     odd = [f"`{column}` is {json_type(item[column])}" for column in ("completion", "solution") if column in item]
     raise UsageFault(f"{where}: neither `completion` nor `solution` is text; {' and '.join(odd) or _columns(item)}")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, replace
+from typing import Annotated, Any
 
 import typer
 
 from engine.errors import UsageFault
 from ra3tui.cli.exit import Exit
-from ra3tui.cli.judge import SuiteSpec
+from ra3tui.cli.judge import SuiteSpec, tell_of_what_is_left_out
 from ra3tui.cli.options import AsJson, print_json, say, stdout, talk
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,6 +40,7 @@ def show(
 ) -> None:
     """Print a problem as a model sees it, its reference and its tests."""
     from engine.suites.loading import load_suite
+    from engine.suites.problem import told
 
     loaded = load_suite(suite)
     found = [problem for problem in loaded.problems if task in (None, problem.task_id)]
@@ -49,12 +50,13 @@ def show(
     problem = found[0]
     if as_json:
         about = {"suite": problem.suite, "task": problem.task_id, "entry_point": problem.entry_point}
-        texts = {"prompt": problem.prompt, "reference": problem.reference, "test": problem.test.source}
+        texts = {"prompt": problem.prompt, "reference": problem.reference, "test": told(problem.test)}
         print_json(about | texts)
         return
+    tell_of_what_is_left_out(loaded)
     talk(f"{problem.task_id}, of {len(loaded.problems)} in {loaded.name}")
     say(problem.prompt + (problem.reference or ""))
-    say(f"\n# tests\n{problem.test.source}")
+    say(f"\n# tests\n{told(problem.test)}")
 
 
 @app.command()
@@ -69,11 +71,15 @@ def check(suite: SuiteSpec, as_json: AsJson = False) -> None:
     from sandbox import open_sandbox
 
     loaded = load_suite(suite, all_splits=True)
-    attempts = solutions(loaded)
+    having = replace(loaded, problems=tuple(each for each in loaded.problems if each.reference is not None))
+    attempts = solutions(having)
     with open_sandbox() as sandbox:
         verdicts = [str(result.verdict) for result in sandbox.judge([attempt.job for attempt in attempts])]
     passed = verdicts.count("passed")
-    report = {"suite": loaded.name, "references": len(verdicts), "passed": passed}
+    report: dict[str, Any] = {"suite": loaded.name, "problems": len(loaded.problems)}
+    report |= {"references": len(verdicts), "passed": passed}
+    report |= {f"flaw of {each.task_id}": each.flaw for each in loaded.problems if each.flaw}
+    tell_of_what_is_left_out(loaded)
     sound = passed == len(verdicts)
     if is_katas(parse_spec(suite).name):
         from engine.katas.checking import check_katas

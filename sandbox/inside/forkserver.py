@@ -136,6 +136,8 @@ class ForkServer:
         else:
             streams["note"] = ours.detach()
         body = partial(candidate.run, task, self._served) if serves else partial(program.run, task, CHANNEL)
+        for name, text in task.get("files", {}).items():
+            scratch.put(name, _bytes_of(text))
         with theirs:
             return self._fork(task, streams, [theirs.fileno()], body)
 
@@ -196,6 +198,8 @@ class ForkServer:
         for fd in (stdin, out_end, err_end):
             os.close(fd)
         report, hung_up = self._see_to_end(Child(pid, started, streams), watch, task["id"])
+        if "reads" in task:
+            report |= _written(task["reads"], limits["output_bytes"])
         return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe(self._cell.scratch)}, hung_up
 
     def _be_child(self, limits: list[tuple[int, int]], given: list[int], body: Callable[[], None]) -> None:
@@ -257,6 +261,13 @@ def _open_oom_order(proc: int | None) -> int | None:
         return None if proc is None else os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
     except OSError:
         return None
+
+
+def _written(name: str, most: int) -> dict[str, Any]:
+    """What a run left in a file, in place of what it printed; too much of it is too much output."""
+    content = scratch.take(name, most)
+    over = {"reason": "output"} if len(content) > most else {}
+    return {"stdout": content[:most].decode("utf-8", "surrogateescape")} | over
 
 
 def _cap(stream: str, limits: dict[str, Any]) -> int:

@@ -18,7 +18,7 @@ from engine.suites.loading import load_suite
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.faults import Ra3Group
 from ra3tui.cli.judge import judge
-from ra3tui.cli.samples import Attempt
+from ra3tui.cli.samples import Attempt, between_last_fences
 from ra3tui.cli.verdicts import count_passed, make_report
 from sandbox import Result, SandboxUnavailable, Verdict
 
@@ -287,6 +287,23 @@ def test_a_program_is_taken_out_of_a_chats_fences(ra3_judge: Judge, tmp_path: Pa
     assert taken["verdicts"] == {"passed": 4}
     as_they_are = report_of(ra3_judge("humaneval", path, "--json"))
     assert as_they_are["verdicts"] == {"syntax_error": 3, "passed": 1}
+
+
+def test_a_whole_program_is_what_stands_between_the_last_two_fences() -> None:
+    chat = "A first try:\n```python\nprint(1)\n```\nBetter:\n```python\nprint(2)\n\nprint(3)\n```\nDone."
+    assert between_last_fences(chat) == "print(2)\n\nprint(3)"
+    assert between_last_fences("print(1)\n```") == "print(1)\n```"
+    assert between_last_fences("print(1)") == "print(1)"
+
+
+@pytest.mark.medium
+def test_a_whole_program_is_taken_out_of_a_chats_fences_too(ra3_judge: Judge, tmp_path: Path) -> None:
+    row = {"task_id": "n", "prompt": "Print n.", "tests": [{"input": "5", "output": "5"}]}
+    suite = f"jsonl:{jsonl(tmp_path / 'own.jsonl', row)}"
+    chat = "```\nprint(0)\n```\n```python\nprint(input())\n```"
+    path = jsonl(tmp_path / "s.jsonl", {"task_id": "n", "completion": chat})
+    assert report_of(ra3_judge(suite, path, "--json", "--extract", "fences"))["verdicts"] == {"passed": 1}
+    assert report_of(ra3_judge(suite, path, "--json"))["verdicts"] == {"syntax_error": 1}
 
 
 def test_results_may_be_had_as_they_come(ra3_judge: Judge, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from engine.suites.loading import KNOWN, load_suite
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.suite import app
+from tests.engine.suites.livecodebench_rows import CASES
 
 
 def suite(*words: object) -> Result:
@@ -55,3 +56,17 @@ def test_katas_are_checked_for_mutants_and_overlap_too() -> None:
     report = json.loads(suite("check", "katas[:5]", "--json").stdout)
     assert (report["references"], report["passed"], report["shared"]) == (5, 5, 0)
     assert report["mutants"] == report["killed"] > 10_000
+
+
+def test_what_a_file_has_that_is_no_problem_is_told_and_so_are_known_flaws(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    flawed = CASES[5].row | {"question_id": "abc350_c"}
+    path.write_text(json.dumps(flawed) + "\n{oops\n")
+    checked = suite("check", f"livecodebench:{path}")
+    assert checked.exit_code == Exit.DONE
+    assert "problems: 1\nreferences: 0" in checked.stdout
+    assert "flaw of abc350_c: some of its tests are wrong" in checked.stdout
+    assert f"livecodebench: 1 damaged left out, the first: {path}:2: not JSON" in checked.stderr.replace("\n", "")
+    shown = suite("show", f"livecodebench:{path}")
+    assert "'2\\n1\\n2\\n' -> '3\\n'" in shown.stdout
+    assert "3 cases" in shown.stdout

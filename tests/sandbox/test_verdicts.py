@@ -121,3 +121,10 @@ def test_answers_known_by_heart_are_seen_beside_one_that_has_no_text() -> None:
     cases = (((1,), 10), ((2,), 20), ((3,), 10**5000))
     assert seen(BY_HEART, Calls("f", cases), Verdict.PASSED, forged=False) == ("hard_coded",)
     assert seen(BY_HEART, Asserts("assert f(1) == 10\0"), Verdict.PASSED, forged=False) == ()
+
+
+def test_a_call_that_was_ended_is_to_be_judged_alone_where_all_calls_used_less_cpu_than_one_may() -> None:
+    note = {"outcome": "slow", "where": "case 2", "most_s": 4.0}
+    busy, starved = of_calls(note, report(cpu_s=5.0)), of_calls(note, report(cpu_s=4.0))
+    assert (busy.verdict, busy.failed_test, busy.suspect) == (Verdict.TIME_LIMIT, "case 2", False)
+    assert (starved.verdict, starved.suspect) == (Verdict.TIME_LIMIT, True)

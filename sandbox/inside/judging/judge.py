@@ -8,10 +8,12 @@ from __future__ import annotations
 import __future__
 
 import builtins
+import copy
 import importlib
 import math
 import re
 import sys
+import time
 import types
 from collections.abc import Iterable
 from functools import partial
@@ -23,6 +25,7 @@ from ..running.candidate import make_repeatable
 from ..running.served import make_room
 from .line import CandidateGone, Line
 from .offered import TEST_MODULE
+from .timed import TooSlow, timed_call
 
 FILENAME = "<test>"
 _USUAL_NAMES = {
@@ -323,23 +326,71 @@ def _run_calls(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
         tally.tests = len(cases)
     function = line.named(test["entry_point"])
     for number, (arguments, expected) in enumerate(cases, 1):
-        outcome = _of_case(function, arguments, expected, test, line)
-        if outcome["outcome"] != "passed" and not tally.fails(outcome | {"where": f"case {number}"}):
-            return outcome | {"where": f"case {number}"}
+        where = f"case {number}"
+        answer, outcome = _called(line, function, arguments, where, test["call_s"])
+        tolerated = test["tolerance"], test["tuples_are_lists"]
+        if outcome is None and not deeply(partial(agree, answer, expected, *tolerated)):
+            outcome = {"outcome": "failed", "where": where}
+        if outcome is not None and not tally.fails(outcome):
+            return outcome
         if line.unheeded:
             break
-        tally.passed += outcome["outcome"] == "passed"
+        tally.passed += outcome is None
     return {"outcome": "passed"}
 
 
-def _of_case(function: Any, arguments: Any, expected: Any, test: dict[str, Any], line: Line) -> Outcome:
-    """What one call comes to."""
+def _run_reference(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
+    batches = values.from_wire(test["batches"])
+    if not any(calls for _, calls in batches):
+        return _no_test("the test has no cases")
+    if tally.asked:
+        tally.tests = sum(len(calls) for _, calls in batches)
+    make_repeatable(test["source"])
+    reference = _defined(test["source"], "reference", test["entry_point"])
+    function = line.named(test["entry_point"])
+    for name, calls in batches:
+        agrees = _defined(test["agrees"], "comparison", "agrees")
+        for number, arguments in enumerate(calls, 1):
+            where = f"{name} case {number}"
+            began = time.process_time()
+            try:
+                expected = reference(*copy.deepcopy(arguments))
+            except Exception as error:
+                return _no_test(f"the reference raises {type(error).__name__} in {where}")
+            most_s = max(test["call_s"], test["times_reference"] * (time.process_time() - began))
+            answer, outcome = _called(line, function, copy.deepcopy(arguments), where, most_s)
+            if outcome is None and not _holds(agrees, answer, expected, arguments):
+                outcome = {"outcome": "failed", "where": where}
+            if outcome is not None and not tally.fails(outcome):
+                return outcome
+            if line.unheeded:
+                return {"outcome": "passed"}
+            tally.passed += outcome is None
+    return {"outcome": "passed"}
+
+
+def _called(line: Line, function: Any, arguments: Any, where: str, most_s: float | None) -> tuple[Any, Outcome | None]:
+    """The program's answer, and how the test ends where there is none."""
     try:
-        answer = function(*arguments)
+        return timed_call(function, arguments, most_s), None
+    except TooSlow:
+        return None, {"outcome": "slow", "where": where, "most_s": most_s}
     except Exception as error:
-        return _failed(error, line, "")
-    agrees = deeply(partial(agree, answer, expected, test["tolerance"], test["tuples_are_lists"]))
-    return {"outcome": "passed" if agrees else "failed"}
+        return None, _failed(error, line, "") | {"where": where}
+
+
+def _defined(source: str, module: str, name: str) -> Any:
+    """What a program of the test's own defines under a name."""
+    names: dict[str, Any] = {"__name__": module}
+    exec(compile(source, f"<{module}>", "exec", dont_inherit=True), names)  # noqa: S102
+    return names[name]
+
+
+def _holds(agrees: Any, answer: Any, expected: Any, arguments: Any) -> bool:
+    try:
+        return bool(deeply(partial(agrees, answer, expected, arguments)))
+    except Exception:  # an answer of a type that cannot be compared so
+        return False
 
 
 def agree(answer: Any, expected: Any, tolerance: float | None, tuples_are_lists: bool = False) -> bool:
@@ -389,4 +440,10 @@ def _yes_or_no(answer: Any) -> bool:
     raise TypeError(f"the checker answered with a value of type {type(answer).__name__}, not True or False")
 
 
-_RUNNERS = {"check": _run_check, "asserts": _run_asserts, "calls": _run_calls, "checker": _run_checker}
+_RUNNERS = {
+    "check": _run_check,
+    "asserts": _run_asserts,
+    "calls": _run_calls,
+    "reference": _run_reference,
+    "checker": _run_checker,
+}

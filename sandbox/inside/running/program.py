@@ -35,7 +35,7 @@ def run(task: dict[str, Any], channel: int) -> NoReturn:
     candidate.prepare(task["program"])
     _add_what_site_adds()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv[:] = [PROGRAM_FILE]
+    sys.argv[:] = [PROGRAM_FILE, *task.get("arguments", ())]
     sys.path.insert(0, os.getcwd())
     path = os.path.abspath(PROGRAM_FILE)
     _write(path, task["program"])

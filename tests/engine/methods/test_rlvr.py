@@ -175,8 +175,7 @@ def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max
         position=0,
         step=0,
     )
-    monkeypatch.setattr(rlvr, "draw", lambda _, __, chosen, *rest: [None] * len(chosen))
-    monkeypatch.setattr(rlvr, "judge", lambda _, __, chosen, ___, count: [[sample(x) for x in g] for g in next(left)])
+    monkeypatch.setattr(rlvr, "draw_and_judge", lambda *_, **__: [[sample(reward) for reward in g] for g in next(left)])
     monkeypatch.setattr(rlvr, "record_samples", lambda _, __, samples, *rest: recorded.append(len(samples)))
     problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(5)]
     groups = list(rlvr._draw_groups(context, problems, 1, {}))

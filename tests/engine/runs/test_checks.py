@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,22 @@ def test_asking_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_problems_that_are_trained_and_evaluated_on_are_told_once_by_their_prompts(tmp_path: Path) -> None:
+    prompts = ["def f(x):", "def g(x):", "def h(x):"]
+    spelt = ["DEF  f ( x ) :", "def g(x):\n", "def h(y):"]
+    for name, texts in (("train", prompts), ("eval", spelt), ("other", ["def k(x):"] * 3)):
+        rows = [json.dumps({"prompt": text, "test_list": ["assert f(1)"]}) for text in texts]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    suites = f'eval.suites=["jsonl:{tmp_path}/eval.jsonl", "jsonl:{tmp_path}/other.jsonl"]'
+    recipe = load_recipe("smoke", [suites, f"rlvr.suite=jsonl:{tmp_path}/train.jsonl"])
+    assert check_launch(recipe) == [
+        "2 of the 3 problems that rlvr.suite trains on have the prompt of one of jsonl, which eval.suites measures: "
+        "its pass@k will tell of memory too"
+    ]
+    apart = load_recipe(
+        "smoke", [suites.replace("eval.jsonl", "train.jsonl"), f"rlvr.suite=jsonl:{tmp_path}/other.jsonl"]
+    )
+    assert check_launch(apart)[0].startswith("3 of the 3 problems")
+    assert check_launch(load_recipe("smoke", ['eval.suites=["katas[:5]"]', "rlvr.suite=katas-rlvr[:5]"])) == []

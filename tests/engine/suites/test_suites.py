@@ -19,7 +19,7 @@ from engine.suites.humaneval import HUMANEVAL_STOP
 from engine.suites.loading import load_suite
 from engine.suites.mbpp import MBPP_STOP, mbpp_prompt
 from engine.suites.problem import Problem, SuiteError, truncate
-from sandbox import Asserts, Check, Verdict, open_sandbox
+from sandbox import Asserts, Check, Stdio, Verdict, open_sandbox
 
 PROMPT = 'from typing import List\n\n\ndef f(xs: List[int]) -> int:\n    """Sum."""'
 
@@ -177,8 +177,10 @@ def test_problems_of_ones_own_have_a_check_or_asserts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nonsense", "there is no suite 'nonsense'; known are humaneval, mbpp"),
-        ("humaneval+:x.jsonl", "there is no suite 'humaneval\\+'"),
+        ("nonsense", "there is no suite 'nonsense'; known are humaneval, humaneval\\+, mbpp"),
+        ("humaneval+:x.jsonl", "x.jsonl: cannot be read"),
+        ("humaneval+", "needs its file: write humaneval\\+:PATH"),
+        ("humaneval++:x.jsonl", "there is no suite 'humaneval\\+\\+'"),
         ("humaneval[3]", "write NAME, NAME"),
         ("humaneval[200:]", "the range is empty, humaneval has 164 problems"),
         ("mbpp", "needs its file: write mbpp:PATH"),
@@ -323,3 +325,51 @@ def test_every_reference_of_mbpp_passes_its_tests() -> None:
 
 def test_the_prompt_of_mbpp_ends_without_a_newline() -> None:
     assert mbpp_prompt(" Add. \r\n", ["assert f(1) == 2\r"]) == '"""\nAdd.\nassert f(1) == 2\n"""'
+
+
+def test_three_solved_problems_stand_before_each_prompt_of_mbpp(tmp_path: Path) -> None:
+    shots = [mbpp_item(n, text=f"Task {n}.", code=f"def f{n}():\r\n\treturn {n}\r\n") for n in (2, 3, 4)]
+    path = jsonl(tmp_path / "m.jsonl", mbpp_item(1), *shots, mbpp_item(11), mbpp_item(12))
+    first, second = load_suite(f"mbpp-3shot:{path}").problems
+    task = "You are an expert Python programmer, and here is your task: {} Your code should pass these tests:\n\n"
+    tests = "assert twice(1) == 2\nassert twice(2) == 4\n[BEGIN]"
+    solved = "".join(f"{task.format(f'Task {n}.')}{tests}\ndef f{n}():\n\treturn {n}\n[DONE]\n\n" for n in (2, 3, 4))
+    assert first.prompt == f"{solved}{task.format('Double.')}{tests}"
+    assert first.stop == ("[DONE]",)
+    assert first.program("\ndef twice(x):\n    return 2 * x\n") == "\ndef twice(x):\n    return 2 * x\n"
+    assert first.program("\ntwice = (2).__mul__") == "\ntwice = (2).__mul__"
+    assert (first.task_id, second.task_id) == ("MBPP/11", "MBPP/12")
+    assert first.test == load_suite(f"mbpp:{path}").problems[0].test
+    with pytest.raises(SuiteError, match="the three shots are problems 2, 3 and 4, it has no 3"):
+        load_suite(f"mbpp-3shot:{jsonl(path, shots[0], shots[2], mbpp_item(11))}")
+
+
+HALVES = "def check(stdin, expected, output):\n    return sum(map(float, output.split())) == float(stdin)\n"
+STDIO = {"prompt": "Read n, print it.", "tests": [{"input": "1\n", "output": "1\n"}, {"input": "2", "output": "2"}]}
+
+
+def test_problems_of_ones_own_may_read_standard_input(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "own.jsonl", STDIO | {"reference": "print(input())"}, STDIO | {"checker": HALVES})
+    plain, checked = load_suite(f"jsonl:{path}").problems
+    assert plain.test == Stdio((("1\n", "1\n"), ("2", "2")))
+    assert checked.test == Stdio((("1\n", "1\n"), ("2", "2")), checker=HALVES)
+    assert (plain.stop, plain.program("x = 1")) == ((), "x = 1")
+    halves = "n = int(input())\nprint(n / 2, n / 2)\n"
+    jobs = [plain.job(plain.reference or ""), plain.job(halves), checked.job(halves), checked.job("print(1)")]
+    with open_sandbox(workers=1) as sandbox:
+        verdicts = [result.verdict for result in sandbox.judge(jobs)]
+    assert verdicts == [Verdict.PASSED, Verdict.WRONG_ANSWER, Verdict.PASSED, Verdict.WRONG_ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tests": []}, "'tests' must be a list of objects"),
+        ({"tests": [{"input": "1"}]}, "'tests' must be a list of objects"),
+        ({"tests": [{"input": 1, "output": "1"}]}, "'input' must be text"),
+        ({"checker": 3}, "'checker' must be text"),
+    ],
+)
+def test_odd_tests_of_standard_input_are_one_line(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(SuiteError, match=f"own.jsonl:1: {words}"):
+        load_suite(f"jsonl:{jsonl(tmp_path / 'own.jsonl', STDIO | changes)}")
