@@ -106,12 +106,18 @@ def last_rewards(curves: Sequence[Curve]) -> Floats:
     return np.array([curve.values[-1] for curve in curves])
 
 
-def is_sooner(reader: Reader, trials: Sequence[Trial]) -> bool:
-    """Does RLVR from RA3 come to NTP's last reward in fewer updates than from NTP, in every seed?"""
+def updates_saved(reader: Reader, trials: Sequence[Trial]) -> Interval:
+    """How many fewer updates RLVR from RA3 needs than from NTP to come to NTP's last reward, paired by seed.
+
+    What never comes there is taken to need one more than it had.
+    """
     ntp, ra3 = (reward_curves(reader, trials, arm) for arm in ("ntp", "ra3"))
     goals = last_rewards(ntp)
-    pairs = zip(steps_to(ra3, goals), steps_to(ntp, goals), strict=True)
-    return all(ours is not None and theirs is not None and ours < theirs for ours, theirs in pairs)
+    needed = [
+        [step or len(curve.values) + 1 for step, curve in zip(steps_to(curves, goals), curves, strict=True)]
+        for curves in (ntp, ra3)
+    ]
+    return across(np.subtract(*needed).astype(float))
 
 
 def convergence_table(reader: Reader, trials: Sequence[Trial]) -> Rows:

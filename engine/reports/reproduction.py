@@ -27,8 +27,10 @@ def _head(trials: Sequence[Trial], command: str, machine: str) -> str:
     seeds = sorted({trial.seed for trial in trials})
     return f"""# RA3 at half a million weights: the paper's claims on katas
 
-Made by `{command}` on {machine}, seeds {", ".join(map(str, seeds))};
-this page is written from the store alone. Values are means over seeds and problems in percent, square brackets 95%
+Made by `{command}`, seeds {", ".join(map(str, seeds))},
+on {machine}.
+
+This page is written from the store alone. Values are means over seeds and problems in percent, square brackets 95%
 intervals that take both for chance (bootstrap over seeds and problems); differences are paired: the same seed, problems
 and draws. `FLOPs` (in billions), `seconds` and `tokens` are those of training, measuring left out; the recipe is
 `ra3 recipe show reproduce`."""
@@ -73,11 +75,14 @@ def _of_rlvr(reader: Reader, trials: Sequence[Trial], chart: Path) -> str:
         return "### (c) RLVR from RA3 is there sooner, and ends higher: not tried, as RLVR took no update"
     claims.draw_rewards(reader, trials, chart)
     higher = claims.gain(trials, "RA3 + RLVR", "NTP + RLVR", 1).is_above_zero
-    holds = higher and claims.is_sooner(reader, trials)
+    saved = claims.updates_saved(reader, trials)
+    holds = higher and saved.is_above_zero
     head = ["RLVR from", "reward at first", "reward at last", "updates to NTP's last reward, a seed each"]
     return f"""### (c) RLVR from RA3 is there sooner, and ends higher: {_verdict(holds)}
 
 {markdown(head, claims.convergence_table(reader, trials))}
+
+RA3 is there {saved.value:.1f} [{saved.low:.1f}, {saved.high:.1f}] updates before NTP.
 
 ![reward of RLVR]({chart.name})"""
 
