@@ -113,11 +113,11 @@ def updates_saved(reader: Reader, trials: Sequence[Trial]) -> Interval:
     """
     ntp, ra3 = (reward_curves(reader, trials, arm) for arm in ("ntp", "ra3"))
     goals = last_rewards(ntp)
-    needed = [
-        [step or len(curve.values) + 1 for step, curve in zip(steps_to(curves, goals), curves, strict=True)]
+    theirs, ours = (
+        np.array([step or len(curve.values) + 1 for step, curve in zip(steps_to(curves, goals), curves, strict=True)])
         for curves in (ntp, ra3)
-    ]
-    return across(np.subtract(*needed).astype(float))
+    )
+    return across(np.asarray(theirs - ours, float))
 
 
 def convergence_table(reader: Reader, trials: Sequence[Trial]) -> Rows:
