@@ -29,7 +29,8 @@ from engine.runs.places import newest
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
-from engine.training.trainer import Clip, Trainer, Update
+from engine.training.objectives import Clip
+from engine.training.trainer import Trainer, Update
 from tests.engine.small import FUNCTIONS, small_recipe
 from tests.engine.tiny import encoded, slow_line, tiny_policy
 
@@ -310,8 +311,10 @@ def test_every_policy_gradient_knows_by_which_distribution_its_tokens_were_drawn
     told: list[tuple[str, bool, Clip | None, float, Update]] = []
     update = Trainer.update
 
-    def watched(trainer: Trainer, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0) -> Update:
-        taken = update(trainer, tries, clip, temperature)
+    def watched(
+        trainer: Trainer, tries: Sequence[Trie], clip: Clip | None = None, temperature: float = 1.0, kl: float = 0.0
+    ) -> Update:
+        taken = update(trainer, tries, clip, temperature, kl)
         known = all(bool(np.isfinite(trie.targets.old).all()) for trie in tries)
         told.append((tries[0].targets.names[-1], known, clip, temperature, taken))
         return taken
