@@ -48,7 +48,8 @@ class Watched:
         return self.sandbox.submit(job)
 
 
-def test_samples_are_judged_while_others_are_drawn_to_the_same_verdicts() -> None:
+@pytest.mark.parametrize("beside", [True, None])
+def test_samples_are_judged_while_others_are_drawn_but_on_a_cpu_to_the_same_verdicts(beside: bool | None) -> None:
     policy, waited = speaking_policy(1), list[bool]()
     writer: Any = SimpleNamespace(seconds=0.0)
     ledger = Ledger(policy, writer, Ranks(), Clock())
@@ -59,12 +60,12 @@ def test_samples_are_judged_while_others_are_drawn_to_the_same_verdicts() -> Non
 
         def tell(done: int, total: int, _: str) -> None:
             if done == total - 1:  # the last one is not drawn yet
-                waited.append(watched.begun.wait(20))
+                waited.append(watched.begun.wait(20) if beside else watched.begun.is_set())
 
-        samples = draw_and_judge(resources, lambda: watched, policy, PROBLEMS, sampling, seed, tell)
+        samples = draw_and_judge(resources, lambda: watched, policy, PROBLEMS, sampling, seed, tell, beside=beside)
         completions = draw(resources, policy, PROBLEMS, sampling, seed, lambda *_: None)
         after = judge(resources, lambda: opened, PROBLEMS, completions)
-    assert waited == [True]
+    assert waited == [bool(beside)]
     assert [[(s.problem, s.number, s.completion) for s in group] for group in samples] == [
         [(s.problem, s.number, s.completion) for s in group] for group in after
     ]
