@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row, and what becomes of programs for it."""
-
-    row: dict[str, Any]
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        return str(self.row["id"])
+from tests.engine.suites.cases import Case, Pair
 
 
 def row(id_: str, tests: list[Pair] | None, **changes: Any) -> dict[str, Any]:

@@ -6,23 +6,9 @@ import base64
 import json
 import pickle
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
-Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row, and what becomes of programs for it."""
-
-    row: dict[str, Any]
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        return str(self.row["question_id"])
+from tests.engine.suites.cases import Case, Pair
 
 
 def packed(tests: Any) -> str:

@@ -19,7 +19,8 @@ from engine.suites.loading import load_suite, parse_spec
 from engine.suites.problem import Problem, SuiteError
 from sandbox import Calls, Sandbox, Stdio, Verdict, open_sandbox
 from sandbox.compare import printed_right
-from tests.engine.suites.livecodebench_rows import CASES, Case, packed
+from tests.engine.suites.cases import Case
+from tests.engine.suites.livecodebench_rows import CASES, packed
 
 ROWS = {case.id: case.row for case in CASES}
 
