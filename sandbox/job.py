@@ -111,7 +111,8 @@ class Reference:
     """Source that defines ``agrees(answer, expected, arguments) -> bool``; run anew for each batch. An answer on which
     it raises is wrong."""
     batches: tuple[tuple[str, tuple[Sequence[Any], ...]], ...]
-    """Names of batches and their calls' arguments; all of a batch must agree before the next is begun."""
+    """Names of batches and their calls' arguments; all of a batch must agree before the next is begun, unless the
+    tests are counted."""
     call_s: float = 4.0
     """Seconds that one call may take. It is ended after twice as many by the clock on the wall; where all calls
     together used less CPU than that, the job is judged again alone."""
@@ -178,8 +179,8 @@ class Result:
     failed_test: str | None = None
     """Which test failed first, without a word of what it expects."""
     tests: int = 0
-    """How many there are: statements of `Asserts` that assert, cases of `Calls` and `Stdio`, 1 of anything else; 0
-    where they were not counted, or the judge was ended before it could tell."""
+    """How many there are: statements of `Asserts` that assert, calls of `Calls` and `Reference`, cases of `Stdio`, 1 of
+    anything else; 0 where they were not counted, or the judge was ended before it could tell."""
     tests_passed: int = 0
     """How many of them passed before the candidate ended or was ended: all where it passed, fewer where it did not."""
     stdout: str = ""

@@ -155,10 +155,9 @@ def draw_and_judge(  # noqa: PLR0913 - what `draw` and `judge` take together
 ) -> list[list[Sample]]:
     """*Collective.* As `draw` and `judge`, the sandbox at work ``beside`` the sampler.
 
-    By default it is but where the policy is on a CPU: there both want the same cores, and the threads of a sampler that
-    wait for each other lose more than the sandbox gains (an update of the quickstart's RLVR took 2.7 s instead of
-    1.9). What the first rank draws is judged at once, what others draw when all have ended. The seconds of judging are
-    those that the sampler waited.
+    By default it is but where the policy is on a CPU: there both want the same cores, and the threads of a sampler,
+    which wait for each other, lose more than the sandbox gains. What the first rank draws is judged at once, what
+    others draw when all have ended. The seconds of judging are those that the sampler waited.
     """
     if beside is None:
         beside = policy.device.type != "cpu"

@@ -32,6 +32,13 @@ MEASURED = {
 }
 """What is compared: its name in the tables, its arm and the stages before the evaluation."""
 PAIRS = (("RA3", "NTP"), ("NTP", "base"), ("RA3", "NTP, RA3's seconds"), ("RA3", "NTP, RA3's FLOPs"))
+BY_RLVR = (
+    ("RA3 + RLVR", "NTP + RLVR"),
+    ("RA3 + RLVR", "RA3"),
+    ("NTP + RLVR", "NTP"),
+    ("base + RLVR", "base"),
+)
+"""What RLVR adds, and where it leads."""
 PENALTIES = ("c001", "ra3", "c02")
 """Arms that differ in the penalty alone."""
 _RLVR_ARMS = ("base", "ntp", "ra3")
@@ -67,7 +74,7 @@ def pair_table(trials: Sequence[Trial], k: int) -> Rows:
     """What the first of each pair has more than the second, on the same problems and draws."""
     return [
         [f"{first} - {second}", *(in_percent(gain(trials, first, second, at), signed=True) for at in (1, k))]
-        for first, second in (*PAIRS, ("RA3 + RLVR", "NTP + RLVR"))
+        for first, second in (*PAIRS, *BY_RLVR)
     ]
 
 

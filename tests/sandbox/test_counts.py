@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import Asserts, Calls, Check, Job, Limits, Program, Result, Sandbox, Stdio, Test, Verdict
+from sandbox import Asserts, Calls, Check, Job, Limits, Program, Reference, Result, Sandbox, Stdio, Test, Verdict
 from sandbox.verdicts import Decision, with_count
 from tests.sandbox.conftest import QUICK, Judge
 
@@ -15,6 +15,8 @@ SQUARE = "def double(x):\n    return x * x\n"
 ONLY_NUMBERS = "def double(x):\n    return x * 2.0\n"
 ASSERTS = Asserts("assert double(1) == 2\nassert double(2) == 4\nassert double('a') == 'aa'\nassert double(0) == 0\n")
 CALLS = Calls("double", (((1,), 2), ((2,), 4), (("a",), "aa"), ((0,), 0)))
+AGREES = "def agrees(answer, expected, arguments):\n    return answer == expected\n"
+REFERENCE = Reference("double", DOUBLE, AGREES, (("base", ((1,), (2,))), ("plus", (("a",), (0,)))))
 PRINTS = "n = int(input())\nif n == 3:\n    raise ValueError(n)\nprint(n * n)\n"
 STDIO = Stdio((("1\n", "2\n"), ("2\n", "4\n"), ("3\n", "6\n"), ("0\n", "0\n")))
 
@@ -28,7 +30,7 @@ def share(result: Result) -> tuple[int, int]:
     return result.tests_passed, result.tests
 
 
-@pytest.mark.parametrize("test", [ASSERTS, CALLS], ids=["asserts", "calls"])
+@pytest.mark.parametrize("test", [ASSERTS, CALLS, REFERENCE], ids=["asserts", "calls", "reference"])
 @pytest.mark.parametrize(
     ("program", "verdict", "passed"),
     [
@@ -48,7 +50,7 @@ def test_each_test_is_counted_by_itself(
     assert (result.verdict, *share(result)) == (verdict, passed, 4)
 
 
-@pytest.mark.parametrize("test", [ASSERTS, CALLS, STDIO], ids=["asserts", "calls", "stdio"])
+@pytest.mark.parametrize("test", [ASSERTS, CALLS, REFERENCE, STDIO], ids=["asserts", "calls", "reference", "stdio"])
 def test_counting_changes_neither_the_verdict_nor_which_test_failed_first(
     sandbox: Sandbox, judge: Judge, test: Test
 ) -> None:
