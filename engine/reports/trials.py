@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,8 @@ class Trial:
 
 def read_trials(reader: Reader, groups: Iterable[str]) -> list[Trial]:
     """The launches of these groups, by base model and seed."""
-    return sorted((_trial(reader, group) for group in groups), key=lambda trial: (trial.model, trial.seed))
+    trials = [_trial(reader, group) for group in groups]
+    return sorted(trials, key=lambda trial: (Path(trial.model).name, trial.model, trial.seed))
 
 
 def _trial(reader: Reader, group: str) -> Trial:

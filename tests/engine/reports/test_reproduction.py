@@ -124,6 +124,14 @@ def test_trials_are_those_of_the_groups_in_the_order_of_model_and_seed(home: Pat
     assert trials[0].evaluations["ra3", "ra3"].most == 5
 
 
+def test_a_shipped_model_comes_before_folders_whose_names_are_longer(tmp_path: Path) -> None:
+    written(tmp_path, "one", 0)
+    written(tmp_path, "/a/one-2", 0)
+    with closing(Reader(tmp_path)) as reader:
+        models = [trial.model for trial in read_trials(reader, ["gone-20", "gone0"])]
+    assert models == ["one", "/a/one-2"]
+
+
 def test_rlvr_from_ra3_must_be_there_in_fewer_updates_for_the_claim_to_hold(tmp_path: Path) -> None:
     written(tmp_path, "m", 0)
     written(tmp_path, "m", 1, slow=True)
