@@ -87,6 +87,8 @@ class Work(NamedTuple):
         (run,) = plan(recipe, self.home, arms=["base"]).runs
         execute(self.home, [run.id], Silent())
         with closing(Reader(self.home)) as reader:
+            if reader.run(run.id)["status"] != "done":
+                raise SystemExit(f"run {run.id} was stopped; run this again for what is left")
             counts = {suite: of for (_, suite), of in reader.eval_counts(run.id).items()}
             return Learnt([value for _, value in reader.series(run.id, "rlvr/pass_rate")], counts)
 
