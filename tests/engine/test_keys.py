@@ -327,6 +327,7 @@ ELSEWHERE = {
     "ntp.flops_of": "test_arms.py",
     "ntp.comments_path": "tests/engine/corpora",
     "rlvr.suite": "tests/engine/suites",
+    "rlvr.ahead": "tests/engine/methods/test_ahead.py",
     "rlvr.rollouts": "tests/engine/methods/test_stored.py",
     "eval.suites": "tests/engine/suites",
     "eval.portion": "tests/engine/methods/test_evaluation.py",
