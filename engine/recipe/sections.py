@@ -72,7 +72,7 @@ class Corpus(Section):
     """``stdlib`` reads this machine's standard library: functions with a docstring. ``katas`` are made from the seed,
     whatever the bounds on lines, characters and duplicates say."""
     path: str | None = None
-    """The folder or file; not used by ``stdlib``."""
+    """The folder or file, or a file on the hub (``hub:OWNER/NAME/PATH``); not used by ``stdlib``."""
     depth: int | None = Field(None, ge=1, le=MOST_TERMS)
     """Most terms that a key of ``katas`` is the sum of: how hard they are."""
     limit: int | None = Field(None, ge=1)

@@ -188,7 +188,7 @@ def test_a_version_is_some_of_a_folders_files(tmp_path: Path, name: str, expecte
         ("livecodebench[2024-08:]:DIR/test.jsonl", "write NAME, NAME"),
         ("mbpp[2024-08-01:]:DIR/test.jsonl", "only the problems of livecodebench have dates"),
         ("livecodebench-v9:DIR", "test9.jsonl is not there; fetch it"),
-        ("livecodebench-v3_v1:DIR", "is not there; fetch it"),
+        ("livecodebench-v3_v1:DIR", "its versions end before they begin; write v1_v3"),
         ("livecodebench-v1:DIR/test.jsonl", "is no folder"),
         ("livecodebench:DIR/empty", "has no test.jsonl, test2.jsonl"),
         ("livecodebench-x1:DIR", "there is no suite 'livecodebench-x1'"),
