@@ -36,7 +36,7 @@ from engine.recipe.files import load_recipe
 from engine.runs.planning import plan
 from engine.runs.progress import Silent
 from engine.store.reader import Reader
-from engine.suites.humaneval import HUMANEVAL_STOP
+from engine.suites.formats.humaneval import HUMANEVAL_STOP
 from engine.suites.loading import load_suite
 from sandbox import Verdict, open_sandbox
 

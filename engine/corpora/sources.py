@@ -26,7 +26,7 @@ from engine.corpora.traces import Trace, as_one_action
 from engine.errors import UsageFault
 from engine.hub import HubFault, is_on_hub, local_path
 from engine.recipe.recipe import Recipe
-from engine.suites.mbpp import MBPP_SPLITS, mbpp_prompt
+from engine.suites.formats.mbpp import MBPP_SPLITS, mbpp_prompt
 from engine.text import BadLine, open_file, read_jsonl, storable, unix_newlines
 
 CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp", "katas"]

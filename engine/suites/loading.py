@@ -39,13 +39,13 @@ from functools import partial
 from pathlib import Path
 
 from engine.hub import HubFault, inside, is_on_hub, local_path
-from engine.suites import codeforces, livecodebench
-from engine.suites.evalplus import evalplus_problem
-from engine.suites.gathered import areal_problem, deepcoder_problem
-from engine.suites.humaneval import humaneval_problem, shipped_humaneval
-from engine.suites.katas import KATAS, is_katas, kata_problems
-from engine.suites.mbpp import MBPP_SPLITS, few_shot_prefix, mbpp_problem
-from engine.suites.own import own_problem
+from engine.suites.formats import codeforces, livecodebench
+from engine.suites.formats.evalplus import evalplus_problem
+from engine.suites.formats.gathered import areal_problem, deepcoder_problem
+from engine.suites.formats.humaneval import humaneval_problem, shipped_humaneval
+from engine.suites.formats.katas import KATAS, is_katas, kata_problems
+from engine.suites.formats.mbpp import MBPP_SPLITS, few_shot_prefix, mbpp_problem
+from engine.suites.formats.own import own_problem
 from engine.suites.problem import LeftOut, Problem, Suite, SuiteError
 from engine.suites.records import Record, read_objects, stream_objects
 

@@ -321,7 +321,7 @@ ELSEWHERE = {
     "corpus.kind": "tests/engine/corpora",
     "corpus.path": "tests/engine/corpora",
     "corpus.duplicates": "tests/engine/corpora",
-    "corpus.depth": "tests/engine/suites/test_katas.py",
+    "corpus.depth": "tests/engine/suites/formats/test_katas.py",
     "ntp.seconds": "test_arms.py",
     "ntp.as_long_as": "test_arms.py",
     "ntp.flops_of": "test_arms.py",

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.suites.contests import (
+from engine.suites.formats.contests import (
     CASE_S,
     MOST_S,
     PRELUDE,

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from engine.suites.livecodebench import livecodebench_problem
+from engine.suites.formats.livecodebench import livecodebench_problem
 from engine.suites.loading import load_suite, parse_spec
 from engine.suites.problem import Problem, SuiteError
 from sandbox import Calls, Sandbox, Stdio, Verdict, open_sandbox
 from sandbox.compare import printed_right
-from tests.engine.suites.cases import Case
-from tests.engine.suites.livecodebench_rows import CASES, packed
+from tests.engine.suites.formats.cases import Case
+from tests.engine.suites.formats.livecodebench_rows import CASES, packed
 
 ROWS = {case.id: case.row for case in CASES}
 
