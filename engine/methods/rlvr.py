@@ -93,9 +93,7 @@ def run(context: Context, state: RlvrState | None) -> None:
             trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
             batch = batch or _batch(context, suite.problems, number, rates)
             batch.record(context.writer, context.position, context.step + 1)
-            metrics = (
-                measure(batch.groups) | measure_by_difficulty(batch.groups, rates) | _measure_drawing(batch, settings)
-            )
+            metrics = _measure(batch, rates, settings)
             rates = measured(rates, [(group.problem.task_id, group.passed) for group in batch.groups])
             goes_ahead = settings.ahead and settings.rollouts is None and number < settings.updates
             if goes_ahead:
@@ -132,12 +130,14 @@ def _batch(context: Context, problems: Sequence[Problem], number: int, rates: Pa
     return draw_batch(context, problems, number, rates) if run is None else batch_of_run(context, problems, number, run)
 
 
-def _measure_drawing(batch: Batch, settings: Rlvr) -> dict[str, float]:
-    """Metrics of how a batch was drawn by this run: how many groups were replaced, and how long ago."""
-    if settings.rollouts is not None or batch.staleness is None:
-        return {}
-    resampled = {"rlvr/resampled": float(len(batch.groups) - settings.problems_per_update)}
-    return resampled | ({"rlvr/staleness": float(batch.staleness)} if settings.ahead else {})
+def _measure(batch: Batch, rates: PassRates, settings: Rlvr) -> dict[str, float]:
+    """Metrics of what was drawn; where this run drew it, also of how many groups were replaced, and how long ago."""
+    metrics = measure(batch.groups) | measure_by_difficulty(batch.groups, rates)
+    if settings.rollouts is None:
+        metrics["rlvr/resampled"] = float(len(batch.groups) - settings.problems_per_update)
+        if settings.ahead:
+            metrics["rlvr/staleness"] = float(batch.staleness or 0)
+    return metrics
 
 
 def _improve(context: Context, trainer: Trainer, batch: Batch, start: Policy | None = None) -> list[Update]:

@@ -131,7 +131,8 @@ class Recipe(Section):
 
         On a CPU both would want the same cores; adapters share one model; and several processes agree at each draw.
         """
-        return bool(self.rlvr.ahead) and device == "cuda" and not self.lora.rank and self.compute.processes == 1
+        draws = bool(self.rlvr.ahead) and self.rlvr.rollouts is None
+        return draws and device == "cuda" and not self.lora.rank and self.compute.processes == 1
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included; an absent optional value is left out, as TOML has no null."""

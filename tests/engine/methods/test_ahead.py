@@ -234,6 +234,7 @@ def test_where_training_fails_what_is_being_drawn_is_left(
     [
         ("cuda", {}, True),
         ("cuda", {"rlvr.ahead": 0}, False),
+        ("cuda", {"rlvr.rollouts": "run"}, False),
         ("cuda", {"lora.rank": 4}, False),
         ("cuda", {"compute.processes": 2}, False),
         ("cpu", {}, False),
