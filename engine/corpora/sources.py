@@ -24,8 +24,9 @@ from engine.corpora.katas import kata_traces
 from engine.corpora.sieve import Bounds, Duplicates, Snippet, sift
 from engine.corpora.traces import Trace, as_one_action
 from engine.errors import UsageFault
+from engine.hub import HubFault, is_on_hub, local_path
 from engine.recipe.recipe import Recipe
-from engine.suites.mbpp import MBPP_SPLITS, mbpp_prompt
+from engine.suites.formats.mbpp import MBPP_SPLITS, mbpp_prompt
 from engine.text import BadLine, open_file, read_jsonl, storable, unix_newlines
 
 CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp", "katas"]
@@ -106,14 +107,21 @@ def corpus_of(recipe: Recipe) -> Corpus:
 
 
 def find_source(kind: CorpusKind, path: str | None) -> Path:
-    """The folder or file that a corpus is read from. Raises CorpusError where it is not there, or is the other."""
+    """The folder or file that a corpus is read from, fetched where it is on the hub.
+
+    Raises CorpusError where it is not there, or is the other.
+    """
     if path is None and kind == "stdlib":
         return Path(sysconfig.get_path("stdlib"))
     if path is None:
         raise CorpusError(f"the corpus kind {kind!r} needs a path: set corpus.path to its {_expected(kind)}")
+    if is_on_hub(path) and kind in ("stdlib", "folder"):
+        raise CorpusError(f"{path}: from the hub comes a file, but the corpus kind {kind!r} reads a {_expected(kind)}")
     try:
-        source = Path(path).expanduser()
+        source = local_path(path)
         is_folder = stat.S_ISDIR(source.stat().st_mode)
+    except HubFault as fault:
+        raise CorpusError(f"corpus.path: {fault}") from fault
     except (OSError, ValueError, RuntimeError) as error:  # a null byte; a `~name` of nobody
         why = getattr(error, "strerror", None) or error
         raise CorpusError(f"{path}: no such {_expected(kind)} ({why}); set corpus.path to one that exists") from error

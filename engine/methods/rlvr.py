@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self
@@ -11,23 +11,17 @@ from typing import Literal, Self
 import numpy as np
 from torch import Tensor
 
-from engine.errors import UsageFault
-from engine.methods.curriculum import Measured, PassRates, measured, weight, weighted_order
-from engine.methods.groups import SampleGroup, equal_samples, form_group, measure, measure_by_difficulty, sample_tries
-from engine.methods.sampling import (
-    Sampling,
-    draw_and_judge,
-    record_problems,
-    record_samples,
-    warn_of_broken_tests,
-)
-from engine.methods.stored import check_tokens, record_again, stored_groups
+from engine.methods.ahead import Ahead
+from engine.methods.batches import Batch, batch_of_run, draw_batch
+from engine.methods.curriculum import Measured, PassRates, measured
+from engine.methods.groups import equal_samples, measure, measure_by_difficulty, sample_tries
+from engine.methods.sampling import record_problems
 from engine.model.policy import Policy
 from engine.model.tries import Trie
 from engine.processes.ranks import Ranks
+from engine.recipe.sections import Rlvr
 from engine.runs.checkpoints import StateDict
 from engine.runs.stages.context import Context
-from engine.runs.stages.seeds import shuffled
 from engine.runs.stages.stage import Stage, TrainingState
 from engine.suites.problem import Problem
 from engine.training.epochs import mean_loss, train_epochs
@@ -67,17 +61,19 @@ class RlvrState:
     """Weights of the policy that the stage began with, where it is pulled towards them."""
     rates: PassRates
     """What it has seen of the problems."""
+    ahead: StateDict | None = None
+    """The next update's `Batch`, where that was drawn already."""
 
     def state_dict(self) -> StateDict:
         """As a checkpoint holds it."""
         rates = {task: tuple(known) for task, known in self.rates.items()}
-        return {**self.training.state_dict(), "start": self.start, "rates": rates}
+        return {**self.training.state_dict(), "start": self.start, "rates": rates, "ahead": self.ahead}
 
     @classmethod
     def read(cls, written: StateDict) -> Self:
         """From its `state_dict`; one of an earlier release holds the training alone."""
         rates = {task: Measured(*known) for task, known in written.get("rates", {}).items()}
-        return cls(TrainingState.read(written), written.get("start"), rates)
+        return cls(TrainingState.read(written), written.get("start"), rates, written.get("ahead"))
 
 
 def run(context: Context, state: RlvrState | None) -> None:
@@ -89,29 +85,33 @@ def run(context: Context, state: RlvrState | None) -> None:
     start = _start(context, state)
     rates = state.rates if state else {}
     begin = state.training.restore(trainer) if state else 0
+    known = state.ahead if state else None
+    batch = Batch.read(known, suite.problems, settings, begin + 1) if known else None
     context.display.phase("rlvr", context.position, done=begin)
-    for number in range(begin + 1, settings.updates + 1):
-        trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
-        if settings.rollouts is None:
-            groups = list(_draw_groups(context, suite.problems, number, rates))
-            steps = _improve(context, trainer, groups, start)
-        else:
-            groups, temperature = _stored_groups(context, suite.problems, number, settings.rollouts)
-            steps = _improve(context, trainer, groups, start, stored_at=temperature)
-        metrics = measure(groups) | measure_moves(steps) | measure_by_difficulty(groups, rates)
-        if settings.rollouts is None:
-            metrics["rlvr/resampled"] = float(len(groups) - settings.problems_per_update)
-        rates = measured(rates, [(group.problem.task_id, group.passed) for group in groups])
-
-        def state_now(number: int = number, rates: PassRates = rates) -> RlvrState:
-            weights = start.state_dict() if start else None
-            return RlvrState(TrainingState(trainer.state_dict(), number), weights, rates)
-
-        context.finish_update(steps, metrics, state_now)
-        context.display.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
+    with Ahead(context, suite.problems) as ahead:
+        for number in range(begin + 1, settings.updates + 1):
+            trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
+            batch = batch or _batch(context, suite.problems, number, rates)
+            batch.record(context.writer, context.position, context.step + 1)
+            metrics = _measure(batch, rates, settings)
+            rates = measured(rates, [(group.problem.task_id, group.passed) for group in batch.groups])
+            goes_ahead = settings.ahead and settings.rollouts is None and number < settings.updates
+            if goes_ahead:
+                ahead.begin(number + 1, rates)
+            steps = _improve(context, trainer, batch, start)
+            batch = ahead.batch() if goes_ahead else None
+            state_now = partial(_state, trainer, number, start, rates, batch)
+            context.finish_update(steps, metrics | measure_moves(steps), state_now)
+            context.display.tell(number, settings.updates, "updates", f"reward {metrics['rlvr/reward']:.3f}")
 
 
 RLVR = Stage("rlvr", run, RlvrState.read)
+
+
+def _state(trainer: Trainer, number: int, start: Policy | None, rates: PassRates, coming: Batch | None) -> RlvrState:
+    """Behind update ``number``, with the batch of the one after where that was drawn already."""
+    weights, ahead = start.state_dict() if start else None, coming.state_dict() if coming else None
+    return RlvrState(TrainingState(trainer.state_dict(), number), weights, rates, ahead)
 
 
 def _start(context: Context, state: RlvrState | None) -> Policy | None:
@@ -124,86 +124,40 @@ def _start(context: Context, state: RlvrState | None) -> Policy | None:
     return start
 
 
-def _order(context: Context, problems: Sequence[Problem], number: int, rates: PassRates) -> Iterator[int]:
-    """The problems that update ``number`` may draw, by index, without end."""
-    seed = context.seeds("problems", number)
-    if context.recipe.rlvr.curriculum == "uniform":
-        return shuffled(len(problems), seed)
-    return weighted_order([weight(rates.get(problem.task_id)) for problem in problems], seed)
+def _batch(context: Context, problems: Sequence[Problem], number: int, rates: PassRates) -> Batch:
+    """*Collective.* What update ``number`` trains on where nothing was drawn ahead."""
+    run = context.recipe.rlvr.rollouts
+    return draw_batch(context, problems, number, rates) if run is None else batch_of_run(context, problems, number, run)
 
 
-def _draw_groups(context: Context, problems: Sequence[Problem], number: int, rates: PassRates) -> Iterator[SampleGroup]:
-    """All groups drawn for update ``number``: one whose rewards are all equal is followed by another problem's.
-
-    That is done ``max_resamples`` times at most. What did not teach is drawn all the same, and counts in the records.
-    """
-    settings = context.recipe.rlvr
-    sampling = Sampling(settings.group_size, settings.max_new_tokens, settings.temperature)
-    order = _order(context, problems, number, rates)
-    wanted = settings.problems_per_update
-    for attempt in range(settings.max_resamples + 1):
-        chosen = [problems[next(order)] for _ in range(min(wanted, len(problems)))]
-        seed = partial(context.seeds, "rlvr", number, attempt)
-        resources, sandbox, tell = context.resources, context.sandbox, context.display.tell
-        count = settings.gives_partial_credit(number)
-        for samples in draw_and_judge(resources, sandbox, context.policy, chosen, sampling, seed, tell, count=count):
-            warn_of_broken_tests(context.display, samples)
-            group = form_group(samples, settings, number)
-            told = group.rewards.tolist(), group.advantages.tolist(), settings.temperature
-            record_samples(context.writer, context.position, samples, "rlvr", context.step + 1, *told)
-            wanted -= group.teaches
-            yield group
-        if wanted <= 0:
-            return
+def _measure(batch: Batch, rates: PassRates, settings: Rlvr) -> dict[str, float]:
+    """Metrics of what was drawn; where this run drew it, also of how many groups were replaced, and how long ago."""
+    metrics = measure(batch.groups) | measure_by_difficulty(batch.groups, rates)
+    if settings.rollouts is None:
+        metrics["rlvr/resampled"] = float(len(batch.groups) - settings.problems_per_update)
+        if settings.ahead:
+            metrics["rlvr/staleness"] = float(batch.staleness or 0)
+    return metrics
 
 
-def _stored_groups(
-    context: Context, problems: Sequence[Problem], number: int, run: str
-) -> tuple[list[SampleGroup], float]:
-    """*Collective.* The groups that ``run`` drew for its update ``number``, and the temperature it drew them at.
-
-    Raises:
-        UsageFault: they are gone, or of another tokenizer.
-    """
-    rows = context.ranks.from_first(lambda: context.writer.rollouts(run, number))
-    if not rows:
-        raise UsageFault(f"rlvr.rollouts = {run!r}: the samples of its update {number} are gone; is it being resumed?")
-    found = []
-    for stored in stored_groups(rows, {problem.task_id: problem for problem in problems}):
-        check_tokens(context.policy, stored, run)
-        group = form_group(stored.samples, context.recipe.rlvr, number)
-        told = group.rewards.tolist(), group.advantages.tolist()
-        record_again(context.writer, context.position, context.step + 1, stored, *told)
-        found.append(group)
-    return found, rows[0]["temperature"]
-
-
-def _improve(
-    context: Context,
-    trainer: Trainer,
-    groups: Sequence[SampleGroup],
-    start: Policy | None = None,
-    *,
-    stored_at: float | None = None,
-) -> list[Update]:
+def _improve(context: Context, trainer: Trainer, batch: Batch, start: Policy | None = None) -> list[Update]:
     """Take one update's steps, a pass over its samples each; none where no group has anything to teach.
 
     The temperature at which they were drawn is that of the policy which is trained. ``start`` is what it is to stay
-    near. Samples of another run were drawn at ``stored_at``; where by other weights, the first pass is clipped too.
+    near. Where other weights drew the samples, the first pass is clipped too.
     """
     settings, row_tokens = context.recipe.rlvr, context.memory.compute.row_tokens
-    teaching = [group for group in groups if group.teaches]
+    teaching = [group for group in batch.groups if group.teaches]
     if settings.objective == "gspo":
         teaching = equal_samples(teaching)
     tries = [trie for group in teaching for trie in sample_tries(context.policy, group, row_tokens)]
-    temperature = settings.temperature if stored_at is None else stored_at
+    temperature, stale = batch.temperature, bool(batch.staleness)
     if not tries:
         return []
     if start is not None:
         with context.ledger.clock("score"):
             tries = referred(tries, start, context.memory, context.ranks, temperature)
-    stale = False
-    if stored_at is not None:
+    if batch.staleness is None:
         with context.ledger.clock("score"):
             stale = drifted(tries, context.policy, context.memory, context.ranks, temperature)
     clip = Clip(settings.clip_low, settings.clip_high, RATIOS[settings.objective])

@@ -190,33 +190,12 @@ def warn_of_broken_tests(display: Display, samples: Sequence[Sample]) -> None:
             )
 
 
-def record_samples(
-    writer: Writer,
-    position: int,
-    samples: Sequence[Sample],
-    phase: str,
-    step: int,
-    rewards: Sequence[float] | None = None,
-    advantages: Sequence[float] | None = None,
-    temperature: float | None = None,
-) -> None:
-    """Write judged samples to the store, as drawn for the update ``step`` or measured after it.
+def sample_row(sample: Sample, position: int, phase: str, step: int) -> dict[str, Any]:
+    """A judged sample as the store has it, as drawn for the update ``step`` or measured after it.
 
-    ``position`` is that of the stage in its arm. Rewards are 1 for what passed and 0 for the rest unless given. With
-    the ``temperature`` at which they were drawn their tokens are written too, so that they can be trained on again.
+    ``position`` is that of the stage in its arm. The reward is whether it passed; there is no advantage.
     """
-    earned: Sequence[float | None] = rewards or [None] * len(samples)
-    given: Sequence[float | None] = advantages or [None] * len(samples)
-    for sample, reward, advantage in zip(samples, earned, given, strict=True):
-        row = sample_row(sample, position, phase, step, reward)
-        tokens = {} if temperature is None else _tokens_of(sample.completion, temperature)
-        writer.add("samples", row | {"advantage": advantage} | tokens)
-
-
-def sample_row(sample: Sample, position: int, phase: str, step: int, reward: float | None = None) -> dict[str, Any]:
-    """A judged sample as the store has it, without an advantage; its reward is whether it passed unless given."""
     completion, result = sample.completion, sample.result
-    earned = float(sample.passed) if reward is None else reward
     return {
         "step": step,
         "phase": phase,
@@ -229,7 +208,7 @@ def sample_row(sample: Sample, position: int, phase: str, step: int, reward: flo
         "stop": str(completion.stop),
         "logprob": sum(completion.logprobs),
         "verdict": str(result.verdict),
-        "reward": None if sample.masked else earned,
+        "reward": None if sample.masked else float(sample.passed),
         "cpu_s": result.cpu_s,
         "wall_s": result.wall_s,
         "peak_mb": result.peak_mb,
@@ -241,6 +220,11 @@ def sample_row(sample: Sample, position: int, phase: str, step: int, reward: flo
         "backend": result.backend,
         "tricks": ",".join(result.tricks),
     }
+
+
+def training_row(sample: Sample, position: int, step: int, temperature: float) -> dict[str, Any]:
+    """As `sample_row`, of RLVR, with the tokens, drawn at ``temperature``, from which it can be trained on again."""
+    return sample_row(sample, position, "rlvr", step) | _tokens_of(sample.completion, temperature)
 
 
 def _tokens_of(completion: Completion, temperature: float) -> dict[str, Any]:

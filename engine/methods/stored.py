@@ -1,4 +1,4 @@
-"""Rollouts of another run, read back from the store as the samples they were."""
+"""Samples as rows of the store: written as an update's, and read back as the samples they were."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from engine.decoding.sampler import Completion, StopReason
 from engine.errors import UsageFault
@@ -25,7 +27,7 @@ Row = Mapping[str, Any]
 class StoredGroup:
     """The samples of one problem."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     samples: list[Sample]
 
 
@@ -38,7 +40,8 @@ def stored_groups(rows: Sequence[Row], problems: Mapping[str, Problem]) -> Itera
 
 
 def _sample(row: Row, problem: Problem) -> Sample:
-    ids, behaviour = json.loads(row["token_ids"]), json.loads(row["token_logprobs"])
+    ids = json.loads(row["token_ids"])
+    behaviour = np.array(json.loads(row["token_logprobs"]), dtype=np.float32).tolist()  # which they were
     unknown = [math.nan] * len(ids)  # only their sum is kept
     completion = Completion(ids, row["text"], unknown, behaviour, StopReason(row["stop"]), len(ids))
     result = Result(Verdict(row["verdict"]), tests=row["tests"] or 0, tests_passed=row["tests_passed"] or 0)
@@ -59,10 +62,10 @@ def check_tokens(policy: Policy, group: StoredGroup, run: str) -> None:
         )
 
 
-def record_again(
+def record(
     writer: Writer, position: int, step: int, group: StoredGroup, rewards: Sequence[float], advantages: Sequence[float]
 ) -> None:
-    """Write the samples of another run as those of the update ``step``, with what they earn there."""
+    """Write a group, whichever run drew it, as one of the update ``step``, with what its samples earn there."""
     for row, sample, reward, advantage in zip(group.rows, group.samples, rewards, advantages, strict=True):
         own = {name: value for name, value in row.items() if name not in ("id", "run")}
         own |= {"step": step, "position": position, "advantage": advantage}

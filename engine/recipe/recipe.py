@@ -126,6 +126,14 @@ class Recipe(Section):
             assign(table, key, value)
         return Recipe.model_validate(table)
 
+    def draws_beside_training(self, device: str) -> bool:
+        """Are the samples of RLVR that are drawn ahead drawn while the update before trains, on this type of device?
+
+        On a CPU both would want the same cores; adapters share one model; and several processes agree at each draw.
+        """
+        draws = bool(self.rlvr.ahead) and self.rlvr.rollouts is None
+        return draws and device == "cuda" and not self.lora.rank and self.compute.processes == 1
+
     def to_toml(self) -> str:
         """The whole recipe, defaults included; an absent optional value is left out, as TOML has no null."""
         return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))

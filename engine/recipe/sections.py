@@ -72,7 +72,7 @@ class Corpus(Section):
     """``stdlib`` reads this machine's standard library: functions with a docstring. ``katas`` are made from the seed,
     whatever the bounds on lines, characters and duplicates say."""
     path: str | None = None
-    """The folder or file; not used by ``stdlib``."""
+    """The folder or file, or a file on the hub (``hub:OWNER/NAME/PATH``); not used by ``stdlib``."""
     depth: int | None = Field(None, ge=1, le=MOST_TERMS)
     """Most terms that a key of ``katas`` is the sum of: how hard they are."""
     limit: int | None = Field(None, ge=1)
@@ -321,6 +321,11 @@ class Rlvr(Section):
     rollouts: str | None = None
     """The id of another run in the same home, whose samples and verdicts are trained on again, update by update, in
     place of drawing: it says how many there are and at what temperature they were drawn."""
+    ahead: int = Field(0, ge=0, le=1)
+    """Updates by which samples are drawn ahead. With 1 those of the next update are drawn with the weights from before
+    this one, and every pass over them clips the ratio of policy to sampler. On one GPU they are drawn and judged while
+    this update trains, by a copy of the model, and a stop waits for them. On a CPU, with adapters or in several
+    processes they are drawn before it trains: the same numbers, and no time is gained."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-6)
     """How it is updated."""
 

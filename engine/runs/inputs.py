@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.corpora.traces import Trace
 from engine.errors import EnvironmentFault, UsageFault
+from engine.hub import is_on_hub, local_path
 from engine.recipe.recipe import Recipe
 from engine.recipe.sections import StageKind
 from engine.suites.loading import load_suite, parse_spec
@@ -55,6 +56,8 @@ def _absolute_suite(spec: str) -> str:
 
 
 def _absolute(path: str) -> str:
+    if is_on_hub(path):
+        return path
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - a link on the way stays one
 
 
@@ -74,7 +77,7 @@ def digests_of_files(recipe: Recipe, stages: Iterable[StageKind], suites: Mappin
     digests = {f"suite {spec}": suite.digest for spec, suite in suites.items()}
     path = recipe.ntp.comments_path
     if "ntp" in set(stages) and recipe.ntp.comments == "file" and path is not None:
-        digests[f"comments {path}"] = _digest_of(Path(path))
+        digests[f"comments {path}"] = _digest_of(local_path(path))
     return digests
 
 

@@ -23,7 +23,7 @@ class Progress:
 
 
 class Listener(Protocol):
-    """Receives progress and events; called from the engine's thread, must return at once."""
+    """Receives progress and events; called from any of the engine's threads, must return at once."""
 
     def progress(self, progress: Progress) -> None:
         """A phase moved on."""

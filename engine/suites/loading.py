@@ -16,6 +16,9 @@ problems by index, perhaps the file its data is in. Ranges keep training problem
 | `katas`, `katas-dev`, `katas-rlvr` | the first 1,000 of a split; `-depth3` behind the name: how hard | made here |
 | `jsonl` | one's own: `test` and `entry_point`, or `test_list`, or `tests` of standard input | PATH needed |
 
+PATH may be a file of a data set on the hub, `hub:OWNER/NAME/PATH/IN/REPO[@REVISION]`; of the versions of
+`livecodebench` its folder there, or the data set alone.
+
 What is read from PATH is called after its file and the first digits of its SHA-256, `jsonl[:8]:own.jsonl#3f9a1c`, so
 that two files are two suites wherever they lie, and one that was changed is another.
 
@@ -35,13 +38,14 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from engine.suites import codeforces, livecodebench
-from engine.suites.evalplus import evalplus_problem
-from engine.suites.gathered import areal_problem, deepcoder_problem
-from engine.suites.humaneval import humaneval_problem, shipped_humaneval
-from engine.suites.katas import KATAS, is_katas, kata_problems
-from engine.suites.mbpp import MBPP_SPLITS, few_shot_prefix, mbpp_problem
-from engine.suites.own import own_problem
+from engine.hub import HubFault, inside, is_on_hub, local_path
+from engine.suites.formats import codeforces, livecodebench
+from engine.suites.formats.evalplus import evalplus_problem
+from engine.suites.formats.gathered import areal_problem, deepcoder_problem
+from engine.suites.formats.humaneval import humaneval_problem, shipped_humaneval
+from engine.suites.formats.katas import KATAS, is_katas, kata_problems
+from engine.suites.formats.mbpp import MBPP_SPLITS, few_shot_prefix, mbpp_problem
+from engine.suites.formats.own import own_problem
 from engine.suites.problem import LeftOut, Problem, Suite, SuiteError
 from engine.suites.records import Record, read_objects, stream_objects
 
@@ -288,10 +292,19 @@ def _data_files(parts: Spec) -> list[Path]:
         raise SuiteError(
             f"suite {parts.name!r} needs its file: write {parts.name}:PATH, where PATH is a JSONL file, plain or .gz"
         )
-    path = Path(parts.path).expanduser()
+    try:
+        if (
+            is_on_hub(parts.path)
+            and livecodebench.is_livecodebench(parts.name)
+            and livecodebench.is_versioned(parts.name)
+        ):
+            return [local_path(inside(parts.path, file)) for file in livecodebench.files_of(parts.name)]
+        path = local_path(parts.path)
+    except HubFault as fault:
+        raise SuiteError(f"suite {parts.kind!r}: {fault}") from fault
     return livecodebench.data_files(parts.name, path) if livecodebench.is_livecodebench(parts.name) else [path]
 
 
 def _called(parts: Spec, files: Sequence[Path]) -> str:
     """What the files are called in the suite's name."""
-    return files[0].name if len(files) == 1 else Path(parts.path or "").name
+    return files[0].name if len(files) == 1 else Path((parts.path or "").partition("@")[0]).name

@@ -65,7 +65,7 @@ def check(suite: SuiteSpec, as_json: AsJson = False) -> None:
 
     Exit code 1 says that something is not as it should be.
     """
-    from engine.suites.katas import KATAS, is_katas
+    from engine.suites.formats.katas import KATAS, is_katas
     from engine.suites.loading import load_suite, parse_spec
     from ra3tui.cli.samples import solutions
     from sandbox import open_sandbox

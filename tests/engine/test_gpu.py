@@ -6,6 +6,7 @@ Draws follow from seeds, so that they are the same but for rounding: what is dra
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
@@ -16,7 +17,8 @@ from accelerate import Accelerator
 
 from engine.decoding.branch_sampling import annotate_branches
 from engine.decoding.latents import annotate
-from engine.decoding.sampler import generate
+from engine.decoding.sampler import Completion, generate
+from engine.methods.ahead import own_stream
 from engine.model.events import add_annotated, bare_trie
 from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
@@ -144,6 +146,22 @@ def test_updates_are_the_same(checkpointing: bool, clip: Clip | None) -> None:
         assert ours.loss == pytest.approx(theirs.loss, rel=1e-2, abs=1e-3)
         assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=2e-2)
         assert ours.mean_logprob == pytest.approx(theirs.mean_logprob, rel=1e-2, abs=NEAR)
+
+
+def test_a_copy_draws_the_same_while_the_policy_trains() -> None:
+    policy, copy = moved(DEVICE), moved(DEVICE)
+    trainer = Trainer(policy, Optimiser(learning_rate=1e-3), MemoryGuard(Compute(row_tokens=128)), accelerator())
+
+    def drawn() -> list[Completion]:
+        with own_stream(DEVICE):
+            return generate(copy, prompts(), range(7), max_new_tokens=12, batch_size=4)
+
+    alone = drawn()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(drawn)
+        updates = [trainer.update(annotated()) for _ in range(3)]
+    assert beside.result() == alone
+    assert updates[2].loss < updates[0].loss
 
 
 def on_cpu() -> Accelerator:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from engine.suites.loading import KNOWN, load_suite
 from ra3tui.cli.exit import Exit
 from ra3tui.cli.suite import app
-from tests.engine.suites.livecodebench_rows import CASES
+from tests.engine.suites.formats.livecodebench_rows import CASES
 
 
 def suite(*words: object) -> Result:

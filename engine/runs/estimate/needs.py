@@ -49,10 +49,10 @@ class Need:
         return f"{self.stage} needs about {_gb(self.total)} GB at its peak ({parts})"
 
 
-def needs(model: Footprint, recipe: Recipe) -> list[Need]:
-    """What each stage of the only arm of ``recipe`` needs."""
+def needs(model: Footprint, recipe: Recipe, device: str = "cpu") -> list[Need]:
+    """What each stage of the only arm of ``recipe`` needs on a type of device."""
     (arm,) = recipe.arms.values()
-    return [_peak(stage, _phases(stage, model, recipe)) for stage in dict.fromkeys(arm.stages)]
+    return [_peak(stage, _phases(stage, model, recipe, device)) for stage in dict.fromkeys(arm.stages)]
 
 
 def tell(config: Any, recipe: Recipe, device: torch.device, *, sharing: int = 1) -> tuple[str, str]:
@@ -66,7 +66,7 @@ def tell(config: Any, recipe: Recipe, device: torch.device, *, sharing: int = 1)
     """
     try:
         model = footprint(config, recipe)
-        most = max(needs(model, recipe), key=lambda need: need.total)
+        most = max(needs(model, recipe, device.type), key=lambda need: need.total)
     except (
         ArithmeticError,
         AttributeError,
@@ -95,7 +95,7 @@ def _peak(stage: str, phases: list[Parts]) -> Need:
     return Need(stage, max(phases, key=lambda parts: sum(parts.values())))
 
 
-def _phases(stage: str, model: Footprint, recipe: Recipe) -> list[Parts]:
+def _phases(stage: str, model: Footprint, recipe: Recipe, device: str) -> list[Parts]:
     """What is held in each phase of a stage."""
     alone = {"weights": model.weights + (model.trained if recipe.lora.rank else 0)}
     if stage == "eval":
@@ -106,11 +106,13 @@ def _phases(stage: str, model: Footprint, recipe: Recipe) -> list[Parts]:
         longest = _PROMPT + recipe.rlvr.max_new_tokens
         if recipe.rlvr.kl:
             alone |= {"start": model.trained}
-        moments = {"moments": 2 * model.trained}
-        return [
-            alone | _training(model, recipe, max(recipe.compute.row_tokens, longest)),
-            alone | moments | _sampling(model, recipe, longest),
-        ]
+        training, sampling = (
+            _training(model, recipe, max(recipe.compute.row_tokens, longest)),
+            _sampling(model, recipe, longest),
+        )
+        if recipe.draws_beside_training(device):
+            return [alone | {"sampler": model.weights} | training | sampling]
+        return [alone | training, alone | {"moments": 2 * model.trained} | sampling]
     return _em_phases(alone, model, recipe)
 
 

@@ -6,6 +6,7 @@ import gc
 import json
 import resource
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,25 +96,26 @@ class Meter:
         self._weights = policy.n_parameters
         self._layers = int(config.num_hidden_layers)
         self._width = int(heads * (getattr(config, "head_dim", None) or config.hidden_size // heads))
-        self._tokens = 0
-        self._attended: Tensor | int = 0  # where the model is: to ask how many would have the CPU wait for each pass
+        # By thread, as a policy and its clone may be at work side by side. What tokens attended to stays where the
+        # model is: to ask how many would have the CPU wait for each pass.
+        self._counts: dict[int, tuple[int, Tensor | int]] = {}
         policy.decoder().register_forward_pre_hook(self._count, with_kwargs=True)
 
     def __deepcopy__(self, _: Any) -> Self:
         return self  # the clone of a model is counted by the same meter
 
     def take(self) -> int:
-        """Operations since the last time."""
-        taken = flops(self._weights, self._layers, self._width, self._tokens, int(self._attended))
-        self._tokens = self._attended = 0
-        return taken
+        """Operations since the last time; to be called while no other thread is at work."""
+        taken, self._counts = self._counts.values(), {}
+        tokens, attended = (sum(int(own[i]) for own in taken) for i in range(2))
+        return flops(self._weights, self._layers, self._width, tokens, attended)
 
     def _count(self, _: Any, __: Any, named: dict[str, Any]) -> None:
         tokens = named["input_ids"].numel()
         attended = named["position_ids"].sum() + tokens  # a token sees as many as its place says, and itself
         passes = PASSES if torch.is_grad_enabled() else 1
-        self._tokens += tokens * passes
-        self._attended = self._attended + attended * passes
+        own, own_attended = self._counts.get(threading.get_ident(), (0, 0))
+        self._counts[threading.get_ident()] = own + tokens * passes, own_attended + attended * passes
 
 
 def peak_mb(device: torch.device) -> float:

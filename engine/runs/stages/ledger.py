@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -30,6 +31,7 @@ class Ledger:
         self._began = 0.0
         self._logged_before = 0.0
         self._counting = False
+        self._thread = threading.get_ident()
 
     def begin(self, costs: dict[str, Any] | None) -> None:
         """A stage begins, or goes on with the ``costs`` it had at its checkpoint."""
@@ -63,8 +65,11 @@ class Ledger:
 
     @contextmanager
     def clock(self, work: str) -> Iterator[None]:
-        """Count the seconds spent inside as ``work``, unless they count as something already."""
-        if self._counting:
+        """Count the seconds spent inside as ``work``, unless they count as something already.
+
+        Those of a thread beside the one that trains are not counted: what counts is how long that one waits for it.
+        """
+        if self._counting or threading.get_ident() != self._thread:
             yield
             return
         begin, self._counting = self._clock.now(), True

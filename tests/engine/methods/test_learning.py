@@ -15,6 +15,7 @@ from accelerate import Accelerator
 
 from engine.corpora.traces import Line, Trace
 from engine.decoding.sampler import Completion, StopReason, generate
+from engine.methods.batches import Batch
 from engine.methods.groups import form_group, sample_tries
 from engine.methods.ra3.annotation import _drawn, _resampled, _resampled_by_line
 from engine.methods.ra3.estep import _improve as improve_q
@@ -323,7 +324,7 @@ def chance_of(policy: Policy, token: int) -> float:
 
 
 def improved(policy: Policy, **settings: Any) -> float:
-    """The chance of what passes after twenty updates."""
+    """The chance of what passes after twenty updates, whose samples are drawn ahead where ``settings`` say so."""
     rlvr = Rlvr.model_validate({"filter_overlong": False, **settings})
     teacher, start, given = trainer(policy, 0.02), policy.clone() if rlvr.kl else None, resources(policy)
     context: Any = SimpleNamespace(
@@ -333,8 +334,11 @@ def improved(policy: Policy, **settings: Any) -> float:
         ledger=given.ledger,
         ranks=given.ranks,
     )
+    coming = [drawn(policy, 16, number) for number in range(rlvr.ahead)]
     for number in range(20):
-        improve_policy(context, teacher, [form_group(drawn(policy, 16, number), rlvr)], start)
+        coming.append(drawn(policy, 16, number + rlvr.ahead))
+        batch = Batch([form_group(coming.pop(0), rlvr)], [], 1.0, staleness=rlvr.ahead if number else 0)
+        improve_policy(context, teacher, batch, start)
     return chance_of(policy, A)
 
 
@@ -349,8 +353,14 @@ def test_rewards_raise_the_rate_of_what_passes(normalise: str, epochs: int) -> N
 
 @pytest.mark.parametrize(
     "settings",
-    [{"normalise": "mean"}, {"objective": "gspo", "epochs": 2}, {"objective": "cispo", "epochs": 2}],
-    ids=["mean", "gspo", "cispo"],
+    [
+        {"normalise": "mean"},
+        {"objective": "gspo", "epochs": 2},
+        {"objective": "cispo", "epochs": 2},
+        {"ahead": 1},
+        {"ahead": 1, "objective": "cispo", "epochs": 2},
+    ],
+    ids=["mean", "gspo", "cispo", "ahead", "cispo ahead"],
 )
 def test_other_objectives_raise_it_too(settings: dict[str, Any]) -> None:
     policy = speaking_policy(7)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.decoding.sampler import Completion, StopReason, generate
-from engine.methods import rlvr
+from engine.methods import batches
 from engine.methods.curriculum import Measured
 from engine.methods.groups import (
     SampleGroup,
@@ -162,7 +162,6 @@ def test_a_broken_test_is_masked_and_named_once_a_problem() -> None:
 def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max_resamples: int) -> list[SampleGroup]:
     """The groups of an update whose attempts give these rewards, a list a group."""
     left = iter(rewards)
-    recorded: list[int] = []
     settings = Rlvr(problems_per_update=2, group_size=2, max_resamples=max_resamples)
     context: Any = SimpleNamespace(
         recipe=SimpleNamespace(rlvr=settings),
@@ -171,16 +170,12 @@ def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max
         policy=None,
         display=SimpleNamespace(tell=None),
         sandbox=None,
-        writer=None,
-        position=0,
-        step=0,
     )
-    monkeypatch.setattr(rlvr, "draw_and_judge", lambda *_, **__: [[sample(reward) for reward in g] for g in next(left)])
-    monkeypatch.setattr(rlvr, "record_samples", lambda _, __, samples, *rest: recorded.append(len(samples)))
+    monkeypatch.setattr(
+        batches, "draw_and_judge", lambda *_, **__: [[sample(reward) for reward in g] for g in next(left)]
+    )
     problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(5)]
-    groups = list(rlvr._draw_groups(context, problems, 1, {}))
-    assert len(recorded) == len(groups)
-    return groups
+    return list(batches.draw_groups(context, problems, 1, {}))
 
 
 def test_groups_that_were_replaced_are_among_those_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,6 +280,6 @@ def test_settled_problems_are_drawn_less_where_that_is_asked(curriculum: str) ->
     rates = {"0": Measured(0.0, 9), "1": Measured(1.0, 9), "2": Measured(0.5, 0)}
     settings = Rlvr.model_validate({"curriculum": curriculum})
     context: Any = SimpleNamespace(recipe=SimpleNamespace(rlvr=settings), seeds=lambda _, number: number)
-    first = [next(rlvr._order(context, problems, number, rates)) for number in range(400)]
+    first = [next(batches.problem_order(context, problems, number, rates)) for number in range(400)]
     share = sum(index < 2 for index in first) / 400
     assert share == pytest.approx({"uniform": 0.5, "pass_rate": 0.25 / 2.25}[curriculum], abs=0.06)

@@ -38,6 +38,7 @@ Q = toy_policy(seed=7).state_dict()
 STATES: dict[str, tuple[Stage[Any], StageState]] = {
     "ntp": (NTP, TRAINING),
     "rlvr": (RLVR, RlvrState(TRAINING, None, {})),
+    "rlvr, drawn ahead": (RLVR, RlvrState(TRAINING, None, {}, {"rows": [{"task": "a"}], "staleness": 1})),
     "rlvr, near its start": (RLVR, RlvrState(TRAINING, Q, {"a": Measured(0.25, 0), "b": Measured(1.0, 2)})),
     "estep, frozen scorer": (RA3, EstepState(1, TRAINING, Q, None)),
     "estep, running mean": (RA3, EstepState(1, TRAINING, Q, Q)),

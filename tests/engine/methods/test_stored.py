@@ -14,8 +14,8 @@ from engine.decoding.sampler import Completion, StopReason
 from engine.errors import UsageFault
 from engine.methods.groups import SampleGroup, sample_tries
 from engine.methods.rlvr import drifted, referred
-from engine.methods.sampling import Sample, record_samples
-from engine.methods.stored import check_tokens, record_again, stored_groups
+from engine.methods.sampling import Sample, sample_row, training_row
+from engine.methods.stored import check_tokens, record, stored_groups
 from engine.pipeline import execute
 from engine.processes.ranks import Ranks
 from engine.recipe.recipe import Recipe
@@ -44,6 +44,13 @@ def create(writer: Writer) -> None:
     writer.create_run(group="g", name="n", arm="a", status="done", seed=0, folder="", config="{}")
 
 
+def add(writer: Writer, group: list[Sample], step: int, temperature: float | None = 0.7) -> None:
+    """Rows of ``group``, without its tokens where there is no temperature."""
+    for each in group:
+        row = sample_row(each, 1, "rlvr", step) if temperature is None else training_row(each, 1, step, temperature)
+        writer.add("samples", row)
+
+
 DRAWN = {
     4: [
         [sample("t", 0, Verdict.PASSED, [2, 3]), sample("t", 1, Verdict.TIME_LIMIT, [2], (1, 4))],
@@ -60,10 +67,10 @@ def home(tmp_path: Path) -> Path:
         create(writer)
         for step, groups in DRAWN.items():
             for group in groups:
-                record_samples(writer, 1, group, "rlvr", step, temperature=0.7)
+                add(writer, group, step)
             writer.step = step
             writer.metrics({"rlvr/reward": 0.5})
-        record_samples(writer, 1, DRAWN[4][0], "rlvr", 6, temperature=0.7)
+        add(writer, DRAWN[4][0], 6)
     return tmp_path
 
 
@@ -80,8 +87,8 @@ def test_an_updates_samples_come_back_in_their_groups_as_they_were(home: Path) -
                 assert ours.result.verdict == theirs.result.verdict
                 assert (ours.completion.ids, ours.completion.text) == (theirs.completion.ids, theirs.completion.text)
                 assert (ours.completion.stop, ours.fraction) == (theirs.completion.stop, theirs.fraction)
-                behaviours = (np.float32(each.completion.behaviour_logprobs) for each in (ours, theirs))
-                assert next(behaviours).tolist() == next(behaviours).tolist()
+                as_drawn = np.float32(theirs.completion.behaviour_logprobs).tolist()
+                assert ours.completion.behaviour_logprobs == as_drawn
         assert writer.rollouts("old", 4) == writer.rollouts("new", 1) == []
 
 
@@ -90,8 +97,8 @@ def test_they_are_written_again_as_they_were_but_for_what_they_earn(home: Path) 
         create(writer)
         rows = writer.rollouts("old", 1)
         first, second = stored_groups(rows, PROBLEMS)
-        record_again(writer, 0, 9, first, [0.5, 0.25], [1.5, -1.5])
-        record_again(writer, 0, 9, second, [0.0], [0.0])
+        record(writer, 0, 9, first, [0.5, 0.25], [1.5, -1.5])
+        record(writer, 0, 9, second, [0.0], [0.0])
         writer.flush()
         again = writer.rollouts("new", 1)
     assert [(row["reward"], row["advantage"]) for row in again] == [(0.5, 1.5), (0.25, -1.5), (None, 0.0)]
@@ -129,7 +136,7 @@ def test_rollouts_that_cannot_be_had_are_one_line(values: dict[str, Any], words:
         with Writer(home, run) as writer:
             create(writer)
             writer.step = 1
-            record_samples(writer, 0, [sample("t", 0, Verdict.PASSED, [2])], "rlvr", 1, temperature=temperature)
+            add(writer, [sample("t", 0, Verdict.PASSED, [2])], 1, temperature)
             writer.metrics({"rlvr/reward": 1.0})
     settings = settings_of(rollouts="old", updates=1)
     check_rollouts(home, settings, list(PROBLEMS.values()))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 Changes = dict[str, object]
 WHOLE: Changes = {"compute.row_tokens": 128, "checkpoints.every": 2}  # several micro-batches an update
 SHARDED: Changes = {**WHOLE, "compute.shard": True}
-BRANCH: Changes = {"ra3.estep.mode": "branch", "ra3.horizon": 2}
+BRANCH: Changes = {"ra3.estep.mode": "branch", "ra3.horizon": 2, "rlvr.ahead": 1}
 WILD: Changes = {"ntp.optimiser.learning_rate": 1e30, "ntp.tokens": 6000}
 LONG: Changes = {"compute.shard": True, "ntp.tokens": 22_500, "checkpoints.every": 10}
 
@@ -81,7 +81,7 @@ def by_two(home: Path, runs: list[str]) -> int:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("both")
     every = "ntp ra3 rlvr eval"
-    kinds = {"wild": ("ntp", WILD), "whole": (every, WHOLE), "branch": ("ra3", BRANCH)}
+    kinds = {"wild": ("ntp", WILD), "whole": (every, WHOLE), "branch": ("ra3 rlvr", BRANCH)}
     more = {"sharded": (every, SHARDED), "resumed": (every, SHARDED)}
     alone = {kind: planned(folder, *what) for kind, what in kinds.items()}
     together = {kind: planned(folder, *what) for kind, what in (kinds | more).items()}

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from engine.suites.humaneval import HUMANEVAL_STOP
+from engine.suites.formats.humaneval import HUMANEVAL_STOP
+from engine.suites.formats.mbpp import MBPP_STOP, mbpp_prompt
 from engine.suites.loading import load_suite
-from engine.suites.mbpp import MBPP_STOP, mbpp_prompt
 from engine.suites.problem import Problem, SuiteError, truncate
 from sandbox import Asserts, Check, Stdio, Verdict, open_sandbox
 

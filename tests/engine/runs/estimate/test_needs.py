@@ -108,6 +108,20 @@ def test_a_pull_towards_the_start_is_one_copy_more() -> None:
     assert held[rlvr].total == free[rlvr].total + pulled.weights
 
 
+@pytest.mark.parametrize(("device", "more"), [("cuda", ""), ("cpu", ""), ("cuda", "lora.rank = 2\n")])
+def test_a_copy_that_draws_beside_training_is_needed_at_the_same_time_where_there_is_one(
+    device: str, more: str
+) -> None:
+    (plain, recipe), (_, other) = sized(more), sized(f"{more}[rlvr]\nahead = 1\n")
+    now, ahead = needs(plain, recipe, device), needs(plain, other, device)
+    (rlvr,) = [i for i, need in enumerate(ahead) if need.stage == "rlvr"]
+    if device == "cpu" or more:
+        assert ahead[rlvr] == now[rlvr]
+    else:
+        assert ahead[rlvr].parts["sampler"] == plain.weights
+        assert {"gradients", "moments", "activations", "cache", "weights for decoding"} <= set(ahead[rlvr].parts)
+
+
 @pytest.mark.parametrize(("free", "level"), [(10**12, "info"), (10**6, "warning")])
 def test_a_person_is_told_what_is_needed_and_warned_where_it_does_not_fit(
     free: int, level: str, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ import pytest
 from engine.corpora.sources import corpus_of
 from engine.katas.checking import check_katas
 from engine.recipe.files import load_recipe
-from engine.suites.katas import KATAS
+from engine.suites.formats.katas import KATAS
 from engine.suites.loading import load_suite
 from engine.suites.problem import SuiteError
 from sandbox import Verdict, open_sandbox

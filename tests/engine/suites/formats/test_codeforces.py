@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from engine.suites.codeforces import GeneratedTests, codeforces_problem
+from engine.suites.formats.codeforces import GeneratedTests, codeforces_problem
 from engine.suites.loading import load_suite
 from engine.suites.problem import Problem, SuiteError
 from sandbox import Result, Sandbox, Stdio, Verdict, open_sandbox, worker
-from tests.engine.suites.cases import Case
-from tests.engine.suites.codeforces_rows import CASES, INTERACTIVE, row
+from tests.engine.suites.formats.cases import Case
+from tests.engine.suites.formats.codeforces_rows import CASES, INTERACTIVE, row
 
 ROWS = {case.id: case.row for case in CASES}
 PLAIN = ROWS["1/A"]

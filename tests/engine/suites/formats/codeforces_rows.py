@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.suites.cases import Case, Pair
+from tests.engine.suites.formats.cases import Case, Pair
 
 
 def row(id_: str, tests: list[Pair] | None, **changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pickle
 import zlib
 from typing import Any
 
-from tests.engine.suites.cases import Case, Pair
+from tests.engine.suites.formats.cases import Case, Pair
 
 
 def packed(tests: Any) -> str:

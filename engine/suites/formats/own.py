@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.suites.humaneval import HUMANEVAL_STOP, check_after
+from engine.suites.formats.humaneval import HUMANEVAL_STOP, check_after
 from engine.suites.problem import Problem, SuiteError
 from engine.suites.records import Record, called_function, id_at, stops_at, text_at, text_if_any, texts_at
 from sandbox import Asserts, Check, Stdio

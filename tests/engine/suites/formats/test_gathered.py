@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.suites.gathered import MOST_TESTS, areal_problem, deepcoder_problem
+from engine.suites.formats.gathered import MOST_TESTS, areal_problem, deepcoder_problem
 from engine.suites.loading import load_suite
 from engine.suites.problem import LeftOut, Problem
 from sandbox import Calls, Sandbox, Stdio, Verdict, open_sandbox

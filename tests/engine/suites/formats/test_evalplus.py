@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.suites.evalplus import evalplus_problem
-from engine.suites.evalplus_oracles import Agreement
+from engine.suites.formats.evalplus import evalplus_problem
+from engine.suites.formats.evalplus_oracles import Agreement
 from engine.suites.loading import load_suite
 from engine.suites.problem import Problem, SuiteError
 from sandbox import Reference, Result, Sandbox, Verdict, open_sandbox

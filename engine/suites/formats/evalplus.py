@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from engine.suites.humaneval import HUMANEVAL_STOP
-from engine.suites.mbpp import MBPP_STOP
+from engine.suites.formats.humaneval import HUMANEVAL_STOP
+from engine.suites.formats.mbpp import MBPP_STOP
 from engine.suites.problem import Problem, SuiteError
 from engine.suites.records import Record, text_at
 from sandbox import Limits, Reference

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.suites.contests import (
+from engine.suites.formats.contests import (
     CASE_S,
     MOST_S,
     PRELUDE,
@@ -51,27 +51,40 @@ def is_livecodebench(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def is_versioned(name: str) -> bool:
+    """Does the name of a suite say which of the data set's files it is?"""
+    return "-" in name
+
+
+def files_of(name: str, newest: int = FILES) -> list[str]:
+    """What the files of a suite are called, up to the ``newest`` where the name says none. Raises SuiteError."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise SuiteError(f"there is no suite {name!r}")
+    first, last = int(match["first"] or 1), int(match["upto"] or match["last"] or match["first"] or newest)
+    if first > last:
+        raise SuiteError(f"suite {name!r}: its versions end before they begin; write v{last}_v{first}")
+    return [_file(number) for number in range(first, last + 1)]
+
+
 def data_files(name: str, path: Path) -> list[Path]:
     """The files of a version: ``path`` itself, or those of the data set's files in a folder. Raises SuiteError."""
-    match = _NAME.fullmatch(name)
-    versioned = "-" in name
     if not path.is_dir():
-        if versioned:
+        if is_versioned(name):
             raise SuiteError(f"suite {name!r}: a version is some of a folder's files; {path} is no folder")
         return [path]
-    there = [number for number in range(1, FILES + 4) if _file(path, number).is_file()]
-    if match is None or not there:
+    there = [number for number in range(1, FILES + 4) if (path / _file(number)).is_file()]
+    if not there:
         raise SuiteError(f"{path}: has no test.jsonl, test2.jsonl …; fetch livecodebench/code_generation_lite's files")
-    first = int(match["first"] or 1)
-    last = int(match["upto"] or match["last"] or match["first"] or there[-1])
-    lacking = [number for number in range(first, last + 1) if number not in there]
-    if lacking or first > last:
-        raise SuiteError(f"suite {name!r}: {_file(path, (lacking or [first])[0])} is not there; fetch it")
-    return [_file(path, number) for number in range(first, last + 1)]
+    files = [path / file for file in files_of(name, there[-1])]
+    lacking = [file for file in files if not file.is_file()]
+    if lacking:
+        raise SuiteError(f"suite {name!r}: {lacking[0]} is not there; fetch it")
+    return files
 
 
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"test{number if number > 1 else ''}.jsonl"
+def _file(number: int) -> str:
+    return f"test{number if number > 1 else ''}.jsonl"
 
 
 def livecodebench_problem(suite: str, days: tuple[str, str], where: str, _: int, item: Record) -> Problem | None:

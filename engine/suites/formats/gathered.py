@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.suites.contests import CASE_S, MOST_S, PRELUDE, STOP, base_prompt, function_calls, json_lines, json_value
+from engine.suites.formats.contests import (
+    CASE_S,
+    MOST_S,
+    PRELUDE,
+    STOP,
+    base_prompt,
+    function_calls,
+    json_lines,
+    json_value,
+)
 from engine.suites.problem import LeftOut, Problem, SuiteError
 from engine.suites.records import Record, id_at, text_at, text_if_any
 from sandbox import Limits, Stdio

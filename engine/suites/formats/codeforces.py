@@ -10,7 +10,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from engine.suites.contests import STOP, base_prompt
+from engine.suites.formats.contests import STOP, base_prompt
 from engine.suites.problem import LeftOut, Problem, SuiteError
 from engine.suites.records import Record, text_at, text_if_any
 from sandbox import Limits, Stdio

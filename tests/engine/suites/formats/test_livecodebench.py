@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from engine.suites.livecodebench import livecodebench_problem
+from engine.suites.formats.livecodebench import livecodebench_problem
 from engine.suites.loading import load_suite, parse_spec
 from engine.suites.problem import Problem, SuiteError
 from sandbox import Calls, Sandbox, Stdio, Verdict, open_sandbox
 from sandbox.compare import printed_right
-from tests.engine.suites.cases import Case
-from tests.engine.suites.livecodebench_rows import CASES, packed
+from tests.engine.suites.formats.cases import Case
+from tests.engine.suites.formats.livecodebench_rows import CASES, packed
 
 ROWS = {case.id: case.row for case in CASES}
 
@@ -188,7 +188,7 @@ def test_a_version_is_some_of_a_folders_files(tmp_path: Path, name: str, expecte
         ("livecodebench[2024-08:]:DIR/test.jsonl", "write NAME, NAME"),
         ("mbpp[2024-08-01:]:DIR/test.jsonl", "only the problems of livecodebench have dates"),
         ("livecodebench-v9:DIR", "test9.jsonl is not there; fetch it"),
-        ("livecodebench-v3_v1:DIR", "is not there; fetch it"),
+        ("livecodebench-v3_v1:DIR", "its versions end before they begin; write v1_v3"),
         ("livecodebench-v1:DIR/test.jsonl", "is no folder"),
         ("livecodebench:DIR/empty", "has no test.jsonl, test2.jsonl"),
         ("livecodebench-x1:DIR", "there is no suite 'livecodebench-x1'"),
