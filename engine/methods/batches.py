@@ -64,14 +64,20 @@ def draw_batch(
 ) -> Batch:
     """*Collective.* The samples of the stage's update ``number``, which will be ``staleness`` updates behind it.
 
-    They are drawn from ``policy``, with ``resources``, both by default the context's.
+    They are drawn from ``policy``, with ``resources``, both by default the context's. Where they train at once each
+    group is written down as soon as it is judged.
     """
     temperature = context.recipe.rlvr.temperature
     position, step = context.position, context.step + 1 + staleness
-    groups = list(draw_groups(context, problems, number, rates, policy=policy, resources=resources))
-    rows = [[training_row(sample, position, step, temperature) for sample in group.samples] for group in groups]
-    written = [StoredGroup(own, group.samples) for own, group in zip(rows, groups, strict=True)]
-    return Batch(groups, written, temperature, staleness)
+    batch = Batch([], [], temperature, staleness)
+    for group in draw_groups(context, problems, number, rates, policy=policy, resources=resources):
+        rows = [training_row(sample, position, step, temperature) for sample in group.samples]
+        written = StoredGroup(rows, group.samples)
+        if not staleness:
+            record(context.writer, position, step, written, group.rewards.tolist(), group.advantages.tolist())
+        batch.groups.append(group)
+        batch.written.append(written)
+    return batch
 
 
 def draw_groups(

@@ -91,8 +91,7 @@ def run(context: Context, state: RlvrState | None) -> None:
     with Ahead(context, suite.problems) as ahead:
         for number in range(begin + 1, settings.updates + 1):
             trainer.prepare(context.recipe.rlvr.optimiser, number - 1, settings.updates)
-            batch = batch or _batch(context, suite.problems, number, rates)
-            batch.record(context.writer, context.position, context.step + 1)
+            batch = _batch(context, suite.problems, number, rates, batch)
             metrics = _measure(batch, rates, settings)
             rates = measured(rates, [(group.problem.task_id, group.passed) for group in batch.groups])
             goes_ahead = settings.ahead and settings.rollouts is None and number < settings.updates
@@ -124,10 +123,14 @@ def _start(context: Context, state: RlvrState | None) -> Policy | None:
     return start
 
 
-def _batch(context: Context, problems: Sequence[Problem], number: int, rates: PassRates) -> Batch:
-    """*Collective.* What update ``number`` trains on where nothing was drawn ahead."""
+def _batch(context: Context, problems: Sequence[Problem], number: int, rates: PassRates, drawn: Batch | None) -> Batch:
+    """*Collective.* What update ``number`` trains on, written down; ``drawn`` where that was drawn ahead."""
     run = context.recipe.rlvr.rollouts
-    return draw_batch(context, problems, number, rates) if run is None else batch_of_run(context, problems, number, run)
+    if drawn is None and run is None:
+        return draw_batch(context, problems, number, rates)
+    batch = drawn or batch_of_run(context, problems, number, run or "")
+    batch.record(context.writer, context.position, context.step + 1)
+    return batch
 
 
 def _measure(batch: Batch, rates: PassRates, settings: Rlvr) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -66,7 +67,7 @@ def sample(passed: float, length: int = 1, stop: StopReason = StopReason.EOS, *,
     completion = Completion([5] * length, "", [-1.0] * length, [-0.5] * length, stop, 1)
     verdict = Verdict.SANDBOX_ERROR if masked else Verdict.PASSED if passed else Verdict.WRONG_ANSWER
     problem: Any = SimpleNamespace(prompt="x", task_id="t", suite="s")
-    return Sample(problem, 0, completion, SimpleNamespace(verdict=verdict))  # type: ignore[arg-type]
+    return Sample(problem, 0, completion, Result(verdict))
 
 
 def judged(passed: int, tests: int = 4) -> Sample:
@@ -159,18 +160,47 @@ def test_a_broken_test_is_masked_and_named_once_a_problem() -> None:
     assert "no check" in warned[0]
 
 
-def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max_resamples: int) -> list[SampleGroup]:
-    """The groups of an update whose attempts give these rewards, a list a group."""
-    left = iter(rewards)
-    settings = Rlvr(problems_per_update=2, group_size=2, max_resamples=max_resamples)
-    context: Any = SimpleNamespace(
+@pytest.mark.parametrize(("staleness", "written"), [(0, [0, 2]), (1, [0, 0])])
+def test_a_group_that_trains_at_once_is_written_before_the_next_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, staleness: int, written: list[int]
+) -> None:
+    rows: list[Any] = []
+    before_each: list[int] = []
+
+    def draw_and_judge(*_: Any, **__: Any) -> Iterator[list[Sample]]:
+        for rewards in ([1, 0], [0, 1]):
+            before_each.append(len(rows))
+            yield [sample(reward) for reward in rewards]
+
+    monkeypatch.setattr(batches, "draw_and_judge", draw_and_judge)
+    context = drawing_context(Rlvr(problems_per_update=2, group_size=2))
+    context.writer = SimpleNamespace(add=lambda _, row: rows.append(row))
+    problems: Any = [SimpleNamespace(task_id=str(i)) for i in range(5)]
+    batch = batches.draw_batch(context, problems, 1, {}, staleness=staleness)
+    assert before_each == written
+    assert [row["step"] for row in rows] == [5] * 4 * (1 - staleness)
+    assert len(batch.groups) == len(batch.written) == 2
+
+
+def drawing_context(settings: Rlvr) -> Any:
+    """As much of a context as drawing uses, at step 4."""
+    return SimpleNamespace(
         recipe=SimpleNamespace(rlvr=settings),
         seeds=lambda *labels: 1,
         resources=None,
         policy=None,
-        display=SimpleNamespace(tell=None),
+        display=SimpleNamespace(tell=None, event=lambda *_: None),
         sandbox=None,
+        position=0,
+        step=4,
     )
+
+
+def draws(monkeypatch: pytest.MonkeyPatch, rewards: list[list[list[float]]], max_resamples: int) -> list[SampleGroup]:
+    """The groups of an update whose attempts give these rewards, a list a group."""
+    left = iter(rewards)
+    settings = Rlvr(problems_per_update=2, group_size=2, max_resamples=max_resamples)
+    context = drawing_context(settings)
     monkeypatch.setattr(
         batches, "draw_and_judge", lambda *_, **__: [[sample(reward) for reward in g] for g in next(left)]
     )
