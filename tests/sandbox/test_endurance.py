@@ -28,7 +28,7 @@ with contextlib.suppress(OSError):
 for page in range(0, len(held), mmap.PAGESIZE):
     held[page] = 1
 """
-"""Uses memory until the kernel ends it: in large pages, where there are such, it takes a quarter of the seconds."""
+"""Uses memory until the kernel ends it: in large pages, where there are such, it takes a third of the seconds."""
 HONEST = ("def double(x):\n    return x + x\n", Verdict.PASSED)
 HOSTILE = (
     ("import os\nos._exit(0)\n", Verdict.EARLY_EXIT),
