@@ -16,13 +16,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # is started from here too, to whi
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-LONGEST = ("test_endurance.py", "test_kills.py", "test_compiling.py", "test_traces.py", "test_processes.py")
-"""Files of minutes: begun first, so that no core waits for another at the end."""
+LONGEST = (
+    *("test_endurance.py", "test_kills.py", "test_traces.py", "test_processes.py", "test_compiling.py"),
+    *("test_reproduce.py", "test_pipeline.py", "test_boundary.py", "test_cli_run.py", "test_keys.py"),
+)
+"""Files of a minute and more: begun first, in this order, so that no core waits for another at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, the others as they come."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """The longest files first, in that order, the others as they come."""
+    turn = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turn.get(item.path.name, len(turn)))
 
 
 def pytest_collection_finish() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from engine.model.policy import load_policy
-from engine.pipeline import execute
+from engine.pipeline import execute, main
 from engine.recipe.recipe import Recipe
 from engine.runs import control
 from engine.runs.places import newest
@@ -20,8 +21,8 @@ from engine.runs.progress import Listener, Progress, Silent
 from engine.store.reader import Reader
 from engine.store.requests import request
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.engine.preloaded"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.engine.preloaded"])
 
 
 def start(recipe: Recipe, home: Path) -> str:
@@ -31,17 +32,27 @@ def start(recipe: Recipe, home: Path) -> str:
 
 def begin(home: Path, run: str, listener: Listener | None = None) -> ForkServerProcess:
     """An engine at work on ``run``."""
-    process = _FORKS.Process(target=execute, args=(home, [run], listener or Silent()))
+    process = FORKS.Process(target=execute, args=(home, [run], listener or Silent()))
     process.start()
     return process
 
 
+def command(home: Path, run: str) -> ForkServerProcess:
+    """What ``python -m engine.pipeline`` does for ``run``."""
+    process = FORKS.Process(target=_called_with, args=("--home", str(home), run))
+    process.start()
+    return process
+
+
+def _called_with(*words: str) -> None:
+    sys.argv[1:] = words
+    main()
+
+
 def finish(home: Path, run: str, listener: Listener | None = None) -> None:
-    """Run, or go on with, ``run`` to its end, in a process of its own."""
-    process = begin(home, run, listener)
-    process.join()
-    assert process.exitcode == 0
-    assert status(home, run) == "done"
+    """Run, or go on with, ``run`` to its end, in this process: nothing that one which was killed held is in it."""
+    (outcome,) = execute(home, [run], listener or Silent())
+    assert outcome.status == status(home, run) == "done", outcome.error
 
 
 def status(home: Path, run: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from engine.runs.places import newest, saved
 from engine.runs.planning import RunTaken, plan
 from engine.runs.progress import Progress, Silent
 from engine.store.reader import Reader
-from tests.engine.engines import Script, begin, fingerprint, finish, records, start, status
+from tests.engine.engines import Script, begin, command, fingerprint, finish, records, start, status
 from tests.engine.small import small_recipe
 
 
@@ -111,16 +112,12 @@ def test_the_same_seed_gives_the_same_run(whole: tuple[Recipe, Path, str], tmp_p
     assert records(tmp_path, again) == records(home, run)
 
 
-def wait_until(condition: Callable[[], bool], ended: Callable[[], int | None]) -> None:
+def wait_until(condition: Callable[[], bool], process: BaseProcess) -> None:
     deadline = time.monotonic() + 120
     while not condition():
-        assert ended() is None, "the engine ended before it could be interrupted"
+        assert process.is_alive(), "the engine ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def engine(home: Path, run: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "engine.pipeline", "--home", str(home), run])
 
 
 def recorded(home: Path, run: str, table: str, condition: str) -> bool:
@@ -167,10 +164,12 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
 ) -> None:
     recipe, home, run = whole
     stopped = start(recipe, tmp_path)
-    process = engine(tmp_path, stopped)
-    wait_until(lambda: recorded(tmp_path, stopped, "metrics", "key = 'loss'"), process.poll)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == 0
+    process = command(tmp_path, stopped)
+    wait_until(lambda: recorded(tmp_path, stopped, "metrics", "key = 'loss'"), process)
+    assert process.pid
+    os.kill(process.pid, number)
+    process.join(timeout=60)
+    assert process.exitcode == 0
     with closing(Reader(tmp_path)) as reader:
         row = reader.run(stopped)
     last = newest(tmp_path / stopped / "checkpoints")
@@ -184,14 +183,14 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(
 @pytest.mark.slow
 def test_a_second_engine_on_the_same_run_is_refused(tmp_path: Path) -> None:
     run = start(small_recipe(tmp_path), tmp_path / "home")
-    process = engine(tmp_path / "home", run)
+    process = command(tmp_path / "home", run)
     try:
-        wait_until(lambda: recorded(tmp_path / "home", run, "events", "kind = 'started'"), process.poll)
+        wait_until(lambda: recorded(tmp_path / "home", run, "events", "kind = 'started'"), process)
         with pytest.raises(RunTaken, match=str(process.pid)):
             execute(tmp_path / "home", [run], Silent())
     finally:
         process.terminate()
-        process.wait()
+        process.join()
 
 
 FAULTS = {

@@ -48,7 +48,8 @@ def command(folder: Path, *words: str) -> list[str]:
     recipe = folder / "small.toml"
     recipe.write_text(SMALL)
     own = ["--recipe", str(recipe), "--seeds", "1", "--home", str(folder / "home"), "--out", str(folder / "tiny.md")]
-    return [sys.executable, "-m", "ra3tui.cli", "reproduce", *own, *words]
+    jobs = ["--jobs", str(os.cpu_count())]  # a core each: the threads of a model so small wait for each other
+    return [sys.executable, "-m", "ra3tui.cli", "reproduce", *own, *jobs, *words]
 
 
 def done(home: Path) -> int:

@@ -19,7 +19,16 @@ from sandbox.backends.docker_engine import LABEL, connect, hosts
 pytestmark = pytest.mark.slow
 
 TEST = Asserts("assert double(2) == 4")
-SMALL = Limits(cpu_s=3.0, memory_mb=128, output_bytes=1 << 14, wall_factor=0.3)
+SMALL = Limits(cpu_s=3.0, memory_mb=32, output_bytes=1 << 14, wall_factor=0.3)
+TAKES_ALL = """
+import contextlib, mmap
+held = mmap.mmap(-1, 1 << 29, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+with contextlib.suppress(OSError):
+    held.madvise(mmap.MADV_HUGEPAGE)
+for page in range(0, len(held), mmap.PAGESIZE):
+    held[page] = 1
+"""
+"""Uses memory until the kernel ends it: in large pages, where there are such, it takes a third of the seconds."""
 HONEST = ("def double(x):\n    return x + x\n", Verdict.PASSED)
 HOSTILE = (
     ("import os\nos._exit(0)\n", Verdict.EARLY_EXIT),
@@ -29,7 +38,7 @@ HOSTILE = (
     ("import os\nif os.fork() == 0:\n    os.setsid()\n    import time; time.sleep(99)\n" + HONEST[0], Verdict.PASSED),
     ("for n in range(50):\n    open(f'left{n}', 'w').write('x')\n" + HONEST[0], Verdict.PASSED),
     ("held = [open('/dev/null') for _ in range(1000)]\n", Verdict.RUNTIME_ERROR),
-    ("held = bytearray(b'x') * (1 << 29)\n", Verdict.MEMORY_LIMIT),
+    (TAKES_ALL, Verdict.MEMORY_LIMIT),
     (
         "class A(int):\n    def __eq__(self, other):\n        return True\n\ndef double(x):\n    return A()",
         Verdict.WRONG_ANSWER,

@@ -10,7 +10,9 @@ import sysconfig
 import token
 import tokenize
 import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -84,19 +86,27 @@ def all_think(trace: Trace, mode: IndentMode = "implied") -> Annotated:
     return Annotated(trace, tuple(" think \\" if line.may_think else None for line in trace.lines), mode=mode)
 
 
+FIELDS = {kind: kind._fields for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)}
+
+
 def same_tree(one: Any, other: Any) -> bool:
-    """As comparing `ast.dump` of both (no positions), in half the time."""
-    pairs = [(one, other)]
-    while pairs:
-        a, b = pairs.pop()
-        if a.__class__ is not b.__class__:
+    """As comparing `ast.dump` of both (no positions), in a fifth of the time."""
+    left, right = [one], [other]
+    while left:
+        a, b = left.pop(), right.pop()
+        if a is b:
+            continue
+        if (kind := a.__class__) is not b.__class__:
             return False
-        if isinstance(a, ast.AST):
-            pairs += [(getattr(a, name, None), getattr(b, name, None)) for name in a._fields]
-        elif a.__class__ is list:
+        if kind is list:
             if len(a) != len(b):
                 return False
-            pairs += zip(a, b, strict=True)
+            left += a
+            right += b
+        elif (names := FIELDS.get(kind)) is not None:
+            for name in names:
+                left.append(getattr(a, name, None))
+                right.append(getattr(b, name, None))
         elif a != b:
             return False
     return True
@@ -238,6 +248,16 @@ def standard_library() -> list[Path]:
     return sorted(path for path in root.rglob("*.py") if "site-packages" not in path.relative_to(root).parts)
 
 
+def tokenize_once(generate: Callable[..., Iterator[tokenize.TokenInfo]] = tokenize.generate_tokens) -> None:
+    """From now on in this process a source that is asked for again has the tokens that Python's own reader gave."""
+
+    @lru_cache(maxsize=1)
+    def tokens(source: str) -> list[tokenize.TokenInfo]:
+        return list(generate(io.StringIO(source, newline="\n").readline))
+
+    tokenize.generate_tokens = lambda readline: iter(tokens("".join(iter(readline, ""))))
+
+
 def examine(path: Path) -> tuple[str, int]:
     """(`ok`, lines of the trace), or (why Python itself refuses the file, 0); raises when a promise is broken."""
     gc.disable()  # syntax trees have no cycles; the collector would walk them in vain
@@ -258,14 +278,14 @@ def examine(path: Path) -> tuple[str, int]:
 
 def test_the_comparison_of_trees_sees_a_difference() -> None:
     assert same_tree(ast.parse("x = [1, 'a']"), ast.parse("x = [1,\n  'a']"))
-    for other in ("x = [1, 'b']", "x = [1]", "y = [1, 'a']", "x = (1, 'a')", "x = [True, 'a']"):
+    for other in ("x = [1, 'b']", "x = [1]", "y = [1, 'a']", "x = (1, 'a')", "x = [True, 'a']", "x: int = [1, 'a']"):
         assert not same_tree(ast.parse("x = [1, 'a']"), ast.parse(other))
 
 
 @pytest.mark.slow
 def test_every_file_of_the_standard_library_makes_the_round_trip(capsys: pytest.CaptureFixture[str]) -> None:
     paths = standard_library()
-    with ProcessPoolExecutor(max_workers=2) as pool:
+    with ProcessPoolExecutor(max_workers=2, initializer=tokenize_once) as pool:
         outcomes = dict(zip(paths, pool.map(examine, paths, chunksize=16), strict=True))
     refused = {path.name: reason for path, (reason, _) in outcomes.items() if reason != "ok"}
     lines = sum(lines for _, lines in outcomes.values())

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 
 import pytest
 import torch
 from accelerate import Accelerator
 from torch._dynamo.utils import counters
 
+from engine.errors import EnvironmentFault
 from engine.recipe.files import load_recipe
 from engine.recipe.keys import RecipeError
 from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
 from engine.training.trainer import Trainer, Update
+from tests.engine.engines import FORKS
 from tests.engine.toy import toy_policy
 from tests.engine.training.test_trainer import tries
 
@@ -61,24 +62,23 @@ def test_only_updates_go_through_compiled_layers() -> None:
     assert not any("forward" in layer.__dict__ for layer in policy.decoder().layers)
 
 
-WITHOUT_COMPILER = """
-import torch
-from engine.errors import EnvironmentFault
-from engine.recipe.sections import Compute
-from tests.engine.model.test_compiling import updates
-torch._inductor.config.force_disable_caches = True
-torch._inductor.config.cpp.cxx = ("no-such-compiler",)
-try:
-    updates(Compute(compile=True))
-except EnvironmentFault as error:
-    print(error)
-"""
+def without_compiler(told: Connection) -> None:
+    torch._inductor.config.force_disable_caches = True
+    torch._inductor.config.cpp.cxx = ("no-such-compiler",)
+    try:
+        updates(Compute(compile=True))
+    except EnvironmentFault as error:
+        told.send(str(error))
 
 
 def test_a_machine_that_cannot_compile_is_told_what_to_do() -> None:
     """In a process of its own: torch leaves its evaluation of frames behind, on which deep calls use up the stack."""
-    done = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("compute.compile: torch cannot compile"), done.stderr
+    told, telling = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=without_compiler, args=(telling,))
+    process.start()
+    telling.close()
+    assert told.recv().startswith("compute.compile: torch cannot compile")
+    process.join()
 
 
 def test_shards_are_not_compiled() -> None:
