@@ -12,6 +12,9 @@ from .walls import kernel
 
 _CHUNK = 1 << 16
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 1.0
+_UNHEARD_MS = 20.0
+"""Most runs are over by then, and what they wrote is read at their end: sooner, each word of theirs and the end of each
+stream would wake the fork server. A pipe holds 64 KB; what writes more waits until it is heard."""
 
 
 class Capture:
@@ -52,33 +55,38 @@ class Watch:
     ) -> None:
         self._streams = streams
         self._limits, self._control, self._task, self._proc = limits, control, task, proc
-        self._pid, self._started = 0, 0.0
+        self._pid, self._started, self._ended = 0, 0.0, -1
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        for stream in streams:
-            self._poll.register(stream.fd, select.POLLIN)
         self._used_cpu, self._spenders = 0.0, 1
         self.hung_up = False
         """The supervisor is gone."""
 
     def until_end(self, pid: int, started: float) -> str:
         """Why the watch of this process ended: ``exit``, ``stopped``, ``cpu``, ``idle``, ``wall`` or ``output``."""
-        self._pid, self._started = pid, started
-        ended = os.pidfd_open(pid)
-        self._poll.register(ended, select.POLLIN)
+        self._pid, self._started, self._ended = pid, started, os.pidfd_open(pid)
+        self._poll.register(self._ended, select.POLLIN)
+        reason = self._look(_UNHEARD_MS)
+        if reason is None:
+            self._listen()
         look = started + _SHORTEST_LOOK
-        reason = None
         while reason is None:
-            ready = dict(self._poll.poll(max(0.0, look - time.monotonic()) * 1000))
-            if ended in ready:  # before a word to stop, which may be the judge's answer to this very end
-                reason = "exit"
-            elif ready:
-                reason = self._see_to(ready)
+            reason = self._look(max(0.0, look - time.monotonic()) * 1000)
             if reason is None and time.monotonic() >= look:
                 reason = self._over_limit()
                 look = time.monotonic() + self._next_look()
-        os.close(ended)
+        os.close(self._ended)
         return reason
+
+    def _listen(self) -> None:
+        for stream in self._streams:
+            self._poll.register(stream.fd, select.POLLIN)
+
+    def _look(self, milliseconds: float) -> str | None:
+        ready = dict(self._poll.poll(milliseconds))
+        if self._ended in ready:  # before a word to stop, which may be the judge's answer to this very end
+            return "exit"
+        return self._see_to(ready) if ready else None
 
     def _see_to(self, ready: dict[int, int]) -> str | None:
         for stream in self._streams:
