@@ -36,6 +36,9 @@ class Decision:
     """How many of them passed."""
 
 
+_FORBIDDEN = Decision(Verdict.FORBIDDEN, detail="a blocked system call")
+
+
 def with_count(decision: Decision, tests: int, passed: int) -> Decision:
     """``decision`` with how many of its ``tests`` were ``passed``.
 
@@ -61,7 +64,7 @@ def by_the_kernel(report: Report, limits: Limits) -> Decision | None:
         detail = f"{report['cpu_s']:.2f} s of CPU in {report['wall_s']:.2f} s"
         return Decision(Verdict.TIME_LIMIT, detail=detail, suspect=close)
     if report["blocked"] and report["reason"] == "exit" and _signal(report) == signal.SIGSYS:
-        return Decision(Verdict.FORBIDDEN, detail="a blocked system call")
+        return _FORBIDDEN
     return None
 
 
@@ -131,6 +134,8 @@ def _signal(report: Report) -> int:
 def _of_status(report: Report) -> Decision:
     """A process that went without a word: crashed, or left on purpose."""
     crash = _signal(report)
+    if crash == signal.SIGSYS and report["blocked"]:  # told to end while it did: the judge was quick to see it
+        return _FORBIDDEN
     if crash in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT):
         return Decision(Verdict.RUNTIME_ERROR, detail=signal.Signals(crash).name)
     how = f"signal {crash}" if crash else f"exit status {os.waitstatus_to_exitcode(report['status'])}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from .backends.cell import Cell, CellLost, Pair, wait_for
 from .compare import printed_right
+from .inside import orders
 from .inside.values import Untellable, parse, to_wire
 from .job import CHECKER_LIMITS, Asserts, Calls, Check, Job, Limits, Program, Reference, Result, Stdio, Test, Verdict
 from .leaving import was_the_end
@@ -127,8 +128,8 @@ class Worker:
         candidates, judges = self._cells()
         self._task += 1
         setup = test.setup if isinstance(test, Asserts) else ""
-        judges.send(self._judgement(job.limits, _tell_test(test) | {"count": job.count}, linked=True))
-        candidates.send(self._run_of(job, "serve", setup=setup))
+        judges.order(self._judgement(orders.JUDGE, job.limits, _tell_test(test) | {"count": job.count}))
+        candidates.order(self._run_of(orders.SERVE, job, setup=setup))
         report, judgement = self._both_reports(job.limits)
         heard = _of_judgement(judgement, report)
         decision = by_the_kernel(report, job.limits) or heard
@@ -149,7 +150,7 @@ class Worker:
             wait_for((candidates, judges), deadline)
             run = run or self._own(candidates.poll())
             if judgement is None and (judgement := self._own(judges.poll())) is not None and run is None:
-                candidates.send({"end": self._task})
+                candidates.order(orders.end(self._task))
         return run, judgement
 
     def _own(self, message: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -205,7 +206,7 @@ class Worker:
         _, judges = self._cells()
         self._task += 1
         test = {"kind": "checker", "source": source, "stdin": stdin, "expected": expected, "output": output}
-        judges.send(self._judgement(limits, test, linked=False))
+        judges.order(self._judgement(orders.CHECK, limits, test))
         judgement = self._own(judges.receive(time.monotonic() + limits.cpu_s * HARD_WALL * 2 + REPORT_S))
         return _of_judgement(judgement or {}, {})
 
@@ -224,8 +225,9 @@ class Worker:
         told = dict(zip(CHECKER_FILES, (stdin, expected, output), strict=True))
         _, judges = self._cells()
         self._task += 1
-        run = self._run_of(Job(source, Program(), limits), "whole")
-        judges.send(run | {"files": told, "arguments": list(CHECKER_FILES)})
+        judges.order(
+            self._run_of(orders.RUN, Job(source, Program(), limits), files=told, arguments=list(CHECKER_FILES))
+        )
         report = self._own(judges.receive(_latest(limits))) or {}
         if by_the_kernel(report, limits) is not None:
             return None
@@ -235,26 +237,20 @@ class Worker:
         """Run a whole program once; with ``files``, it reads one and what it leaves in the other is its output."""
         candidates, _ = self._cells()
         self._task += 1
-        run = self._run_of(job, "whole", stdin="" if files else stdin)
-        candidates.send(run | ({"files": {files[0]: stdin}, "reads": files[1]} if files else {}))
+        given = {"files": {files[0]: stdin}, "reads": files[1]} if files else {"stdin": stdin}
+        candidates.order(self._run_of(orders.RUN, job, **given))
         return self._own(candidates.receive(_latest(job.limits))) or {}
 
-    def _run_of(self, job: Job, mode: str, stdin: str = "", setup: str = "") -> dict[str, Any]:
+    def _run_of(self, kind: int, job: Job, **given: Any) -> bytes:
         limits = _tell_limits(job.limits, self._cells()[0].accounts_memory)
-        return {
-            "id": self._task,
-            "mode": mode,
-            "program": job.program,
-            "setup": setup,
-            "stdin": stdin,
-            "limits": limits,
-        }
+        return orders.order(kind, self._task, limits, {"program": job.program, **given})
 
-    def _judgement(self, limits: Limits, test: dict[str, Any], linked: bool) -> dict[str, Any]:
+    def _judgement(self, kind: int, limits: Limits, test: dict[str, Any]) -> bytes:
         """The judge waits for its candidate, so it may sit idle for as long as that may run."""
         told = _tell_limits(limits, self._cells()[1].accounts_memory)
-        told["idle_s"] = told["wall_s"] = told["wall_s"] * 1.5
-        return {"id": self._task, "test": test, "linked": linked, "limits": told}
+        longest = told.wall_s * 1.5
+        told = told._replace(idle_s=longest, wall_s=longest)
+        return orders.order(kind, self._task, told, {"test": test, "answer_bytes": limits.memory_mb << 20})
 
 
 def _of_cases(decisions: list[Decision], tests: int) -> Decision:
@@ -276,20 +272,19 @@ def _room_for(expected: str, limits: Limits) -> Limits:
     return replace(limits, output_bytes=max(limits.output_bytes, twice))
 
 
-def _tell_limits(limits: Limits, accounted: bool) -> dict[str, Any]:
+def _tell_limits(limits: Limits, accounted: bool) -> orders.Limits:
     """As the fork server sets them. Where memory is accounted for, the address space only stops one huge claim."""
     address_mb = 2 * limits.memory_mb + 1024 if accounted else limits.memory_mb
-    return {
-        "kill_cpu_s": limits.cpu_s * GRACE,
-        "idle_s": limits.cpu_s * limits.wall_factor,
-        "wall_s": limits.cpu_s * HARD_WALL,
-        "address_bytes": address_mb << 20,
-        "output_bytes": limits.output_bytes,
-        "answer_bytes": limits.memory_mb << 20,
-        "processes": limits.processes,
-        "open_files": limits.open_files,
-        "file_bytes": limits.file_mb << 20,
-    }
+    return orders.Limits(
+        kill_cpu_s=limits.cpu_s * GRACE,
+        idle_s=limits.cpu_s * limits.wall_factor,
+        wall_s=limits.cpu_s * HARD_WALL,
+        address_bytes=address_mb << 20,
+        output_bytes=limits.output_bytes,
+        processes=limits.processes,
+        open_files=limits.open_files,
+        file_bytes=limits.file_mb << 20,
+    )
 
 
 def _tell_test(test: Test) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..inside import orders
 from ..inside.frames import HEADER, FrameBuffer, FrameError
 from ..inside.protocol.wire import dumps
 from .packages import Package
@@ -73,10 +74,13 @@ class Cell(ABC):
         return tuple(self.receive(time.monotonic() + START_S)["layers"])
 
     def send(self, message: dict[str, Any]) -> None:
-        """One frame to the fork server; raises CellLost."""
-        payload = dumps(message)
+        """What the cell is to become, before it is one; raises CellLost."""
+        self.order(dumps(message))
+
+    def order(self, order: bytes) -> None:
+        """One order to the fork server; raises CellLost."""
         try:
-            self._write(HEADER.pack(len(payload)) + payload)
+            self._write(HEADER.pack(len(order)) + order)
         except OSError as error:
             raise CellLost(f"cannot write to the cell: {error}") from error
 
@@ -94,6 +98,8 @@ class Cell(ABC):
             raise CellLost(f"the cell does not speak in frames: {error}") from error
         if payload is None:
             return None
+        if not payload.startswith(b"{"):  # a number of the task that large is not come to
+            return orders.read_report(payload)
         message: dict[str, Any] = json.loads(payload)
         if "trouble" in message:
             raise CellLost(message["trouble"])

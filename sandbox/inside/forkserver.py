@@ -18,34 +18,35 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
-from . import child, frames, rehearsal, scratch
+from . import child, frames, orders, rehearsal, scratch
 from .judging import judge
 from .judging.line import Line
-from .protocol.wire import parse
+from .orders import Order
 from .running import candidate, program
 from .running.served import Served
 from .walls import kernel, layers, seccomp
-from .watch import Capture, Child, Watch, end_all
+from .watch import Capture, Watch, end_all
 
 PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "re", "string", "typing")
 """What programs import most: loaded once, so that a fork finds them there.
 
 No more than these: every module makes every fork dearer, `random` and `threading`, which act after a fork, most of all.
 """
-LOADED_WHEN_NAMED = "numpy"
-"""Loaded when the first source names it, if it is there, for all that are forked after: it takes a child a tenth of a
+LOADED_WHEN_NAMED = b"numpy"
+"""Loaded when the first task names it, if it is there, for all that are forked after: it takes a child a tenth of a
 second, and every fork of those that do without a little."""
+READ_BY_THE_CHILD = 1 << 16
+"""Bytes of an order whose task the child reads, so that the fork server touches no page for it. To read a larger one
+takes CPU that is not to be the child's."""
 CHANNEL = 3
 """The descriptor number of a child's channel, after its standard streams."""
 NOTE = 4
 """The descriptor number on which a judge reports."""
 LINK_WAIT_S = 30.0
 _FIRST_TO_GO, _IN_TURN = b"1000", b"0"
-_TASK_ID = struct.Struct(">Q")
+_TASK_ID, _DESCRIPTOR = struct.Struct(">Q"), struct.Struct("@i")
 
 
 class CellError(Exception):
@@ -78,17 +79,20 @@ class ForkServer:
         self._served, self._line = Served(CHANNEL), Line(CHANNEL)  # as every child that is forked has them
         self._is_init = os.getpid() == 1
         self._oom_order: int | None = None
+        self._oom_events = self._read_oom_events()
+        self._lockable = scratch.lockable(cell.scratch)
+        self._ceilings = child.ceilings(cell.count_processes)
 
     def serve(self) -> None:
         """Say which layers hold, then do one task after the other."""
-        self._report({"layers": self._settle()})
+        self._report(json.dumps({"layers": self._settle()}).encode("ascii"))
         while (frame := frames.read_frame(self._cell.control_in, frames.CONTROL_LIMIT)) is not None:
-            task = parse(frame)
-            if "end" in task:
+            order = orders.read(frame)
+            if order.kind == orders.END:
                 continue  # the task had ended by itself when this was sent
-            self._load_what_is_named(task["test"].get("source", "") if "test" in task else task["program"])
-            report, hung_up = self._judge(task) if "test" in task else self._run(task)
-            if hung_up:
+            self._load_what_is_named(frame)
+            report = self._carry_out(order)
+            if report is None:
                 return
             self._report(report)
 
@@ -105,7 +109,7 @@ class ForkServer:
             importlib.import_module(name)
         held = layers.before_filter()
         held += layers.bind()  # once, for ourselves and all we fork: the kernel compiles the filter each time
-        rehearsal.rehearse()
+        rehearsal.rehearse(self._ceilings)
         gc.collect()
         kernel.give_back_memory()
         gc.disable()  # a child that collected would touch, and so copy, every page of ours
@@ -116,101 +120,97 @@ class ForkServer:
             held.append("memory account")
         return [*held, "rlimits"]
 
-    def _load_what_is_named(self, source: str) -> None:
-        if LOADED_WHEN_NAMED in source and LOADED_WHEN_NAMED not in sys.modules:
+    def _load_what_is_named(self, frame: bytes) -> None:
+        if LOADED_WHEN_NAMED in frame and LOADED_WHEN_NAMED.decode() not in sys.modules:
             with contextlib.suppress(ImportError):
-                importlib.import_module(LOADED_WHEN_NAMED)
+                importlib.import_module(LOADED_WHEN_NAMED.decode())
             gc.collect()
             gc.freeze()
 
-    def _report(self, message: dict[str, Any]) -> None:
-        frames.write_frame(self._cell.control_out, json.dumps(message).encode("ascii"))
+    def _report(self, message: bytes) -> None:
+        frames.write_frame(self._cell.control_out, message)
 
-    def _run(self, task: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """One run of a candidate; its channel goes to the judge when it is to serve calls."""
-        ours, theirs = socket.socketpair()
-        serves, streams = task["mode"] == "serve", {}
-        if serves:
-            self._hand_over(ours, task["id"])
-            ours.close()
-        else:
-            streams["note"] = ours.detach()
-        body = partial(candidate.run, task, self._served) if serves else partial(program.run, task, CHANNEL)
-        for name, text in task.get("files", {}).items():
-            scratch.put(name, _bytes_of(text))
-        with theirs:
-            return self._fork(task, streams, [theirs.fileno()], body)
+    def _carry_out(self, order: Order) -> bytes | None:
+        """Fork, watch, end all, and tell: the report, or None where the supervisor hung up meanwhile.
 
-    def _hand_over(self, channel: socket.socket, task_id: int) -> None:
-        socket.send_fds(self._cell.link, [_TASK_ID.pack(task_id)], [channel.fileno()])
-
-    def _judge(self, task: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """One judgement, over the channel of the candidate with the same task number (a checker has none)."""
-        ours, theirs = socket.socketpair()
-        channel = self._take_channel(task["id"]) if task["linked"] else os.open("/dev/null", os.O_RDWR)
-
-        def body() -> None:
-            note = judge.run(task, self._line)
-            frames.write_frame(NOTE, json.dumps(note).encode("ascii"))
-
-        with theirs:
-            try:
-                return self._fork(task, {"note": ours.detach()}, [channel, theirs.fileno()], body)
-            finally:
-                os.close(channel)
-
-    def _take_channel(self, task_id: int) -> int:
-        """The channel of this task; older ones, of tasks that ended before they were judged, are dropped."""
-        poll = select.poll()
-        poll.register(self._cell.link.fileno(), select.POLLIN)
-        while poll.poll(LINK_WAIT_S * 1000):
-            message, descriptors, _, _ = socket.recv_fds(self._cell.link, _TASK_ID.size, 1)
-            if not descriptors:
-                raise CellError("the candidates' cell hung up")
-            if _TASK_ID.unpack(message) == (task_id,):
-                return descriptors[0]
-            os.close(descriptors[0])
-        raise CellError("no channel came from the candidates' cell")
-
-    def _fork(
-        self,
-        task: dict[str, Any],
-        notes: dict[str, int],
-        given: list[int],
-        body: Callable[[], None],
-    ) -> tuple[dict[str, Any], bool]:
-        """Fork, watch, end all, and tell: the report, and whether the supervisor hung up meanwhile."""
-        limits = task["limits"] | {"count_processes": self._cell.count_processes}
-        confined = child.limits_of(limits)
-        stdin = _spool(task.get("stdin", ""))
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        read = {"stdout": out, "stderr": err} | notes
-        streams = {name: Capture(fd, _cap(name, limits)) for name, fd in read.items()}
-        watch = Watch(streams, limits, self._cell.control_in, task["id"], self._cell.proc)  # a fork makes it dearer
-        oom_before = self._oom_kills()
+        All that can be done before the fork is: after it each page that is written to is copied, or at least asked for.
+        """
+        task = order.task() if order.has_files or len(order.frame) > READ_BY_THE_CHILD else None
+        if task is not None:
+            for name, text in task.get("files", {}).items():
+                scratch.put(name, child.bytes_of(text))
+        streams, given = self._streams(order)
+        watch = Watch(streams, order.limits, self._cell.control_in, order.number, self._cell.proc)
         self._volunteer(_FIRST_TO_GO)
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            self._be_child(confined, [stdin, out_end, err_end, *given], body)
+            self._be_child(order, task, given)
         self._volunteer(_IN_TURN)
-        for fd in (stdin, out_end, err_end):
+        for fd in given:
             os.close(fd)
-        report, hung_up = self._see_to_end(Child(pid, started, streams), watch, task["id"])
-        if "reads" in task:
-            report |= _written(task["reads"], limits["output_bytes"])
-        return report | {"oom": self._oom_kills() > oom_before, "clean": scratch.wipe(self._cell.scratch)}, hung_up
+        reason = watch.until_end(pid, started)
+        ending = end_all(pid)
+        wall_s = time.monotonic() - started
+        texts = [stream.drain() for stream in streams]
+        if any(stream.over for stream in streams):
+            reason = "output"
+        if task is not None and "reads" in task:
+            most = order.limits.output_bytes
+            content = scratch.take(task["reads"], most)
+            texts[0], reason = content[:most], "output" if len(content) > most else reason
+        oom, clean = self._ran_out_of_memory(), scratch.wipe(self._cell.scratch, self._lockable)
+        return None if watch.hung_up else orders.report(order.number, reason, ending, wall_s, oom, clean, texts)
 
-    def _be_child(self, limits: list[tuple[int, int]], given: list[int], body: Callable[[], None]) -> None:
+    def _streams(self, order: Order) -> tuple[list[Capture], list[int]]:
+        """What is read of the child, and its own descriptors, from standard output on."""
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        streams = [Capture(out, order.limits.output_bytes), Capture(err, order.limits.output_bytes)]
+        given = [out_end, err_end]
+        if order.kind == orders.SERVE:
+            return streams, [*given, self._hand_over(order.number)]
+        if order.kind != orders.RUN:
+            given.append(self._take_channel(order))
+        note, note_end = os.pipe()
+        return [*streams, Capture(note, frames.ANSWER_LIMIT)], [*given, note_end]
+
+    def _hand_over(self, number: int) -> int:
+        """The candidate's end of a new channel, the other having gone to the judges' cell."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            handed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(ours.fileno()))]
+            self._cell.link.sendmsg([_TASK_ID.pack(number)], handed)
+        return theirs.detach()
+
+    def _take_channel(self, order: Order) -> int:
+        """The channel of this task; older ones, of tasks that ended before they were judged, are dropped."""
+        if order.kind == orders.CHECK:
+            return os.open("/dev/null", os.O_RDWR)
+        poll = select.poll()
+        poll.register(self._cell.link.fileno(), select.POLLIN)
+        while poll.poll(LINK_WAIT_S * 1000):
+            message, handed, _, _ = self._cell.link.recvmsg(_TASK_ID.size, socket.CMSG_LEN(_DESCRIPTOR.size))
+            if not handed:
+                raise CellError("the candidates' cell hung up")
+            (channel,) = _DESCRIPTOR.unpack(handed[0][2])
+            if _TASK_ID.unpack(message) == (order.number,):
+                return int(channel)
+            os.close(channel)
+        raise CellError("no channel came from the candidates' cell")
+
+    def _be_child(self, order: Order, task: dict[str, Any] | None, given: list[int]) -> None:
         """The child's whole life; whatever escapes it ends with exit status 70."""
         try:
-            child.confine(limits, given)
+            os.setsid()
             if not self._is_init:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
                 seccomp.install(seccomp.no_signals(os.uname().machine))
-            body()
+            task = task or order.task()
+            limits, stdin = child.limits_of(order.limits, self._ceilings), child.spool(task.get("stdin", ""))
+            child.confine(limits, [stdin, *given])
+            self._work(order.kind, task)
             os._exit(0)
         except BaseException:
             import traceback  # noqa: PLC0415  # seldom needed, and dear to carry along
@@ -218,6 +218,14 @@ class ForkServer:
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(70)
+
+    def _work(self, kind: int, task: dict[str, Any]) -> None:
+        if kind == orders.SERVE:
+            candidate.run(task, self._served)
+        elif kind == orders.RUN:
+            program.run(task, CHANNEL)
+        else:
+            frames.write_frame(NOTE, json.dumps(judge.run(task, self._line)).encode("ascii"))
 
     def _volunteer(self, order: bytes) -> None:
         """Say which of the processes forked from now on, and we, the kernel ends first when memory runs out.
@@ -227,30 +235,18 @@ class ForkServer:
         if self._oom_order is not None:
             os.write(self._oom_order, order)
 
-    def _see_to_end(self, forked: Child, watch: Watch, task_id: int) -> tuple[dict[str, Any], bool]:
-        reason = watch.until_end(forked.pid, forked.started)
-        ending = end_all(forked)
-        wall = time.monotonic() - forked.started
-        for stream in forked.streams.values():
-            stream.drain()
-        if any(stream.over for stream in forked.streams.values()):
-            reason = "output"
-        kept = {name: bytes(stream.kept) for name, stream in forked.streams.items()}
-        note = kept.pop("note", b"")[frames.HEADER.size :]
-        texts = {name: text.decode("utf-8", "surrogateescape") for name, text in kept.items()}  # every byte is told
-        report = vars(ending) | texts | {"id": task_id, "reason": reason, "wall_s": wall}
-        return report | {"note": note.decode("utf-8", "replace")}, watch.hung_up
+    def _ran_out_of_memory(self) -> bool:
+        """Whether the kernel has ended a process for want of memory since this was asked last."""
+        before, self._oom_events = self._oom_events, self._read_oom_events()
+        return self._oom_events != before and _oom_kills(self._oom_events) > _oom_kills(before)
 
-    def _oom_kills(self) -> int:
-        if self._cell.oom_file is None:
-            return 0
-        fields = os.pread(self._cell.oom_file, 1000, 0).split()
-        return int(fields[fields.index(b"oom_kill") + 1]) if b"oom_kill" in fields else 0
+    def _read_oom_events(self) -> bytes:
+        return b"" if self._cell.oom_file is None else os.pread(self._cell.oom_file, 1000, 0)
 
 
 def _end_with_all(*_: object) -> None:
     """Where no namespace ends with us: first what we started, then ourselves."""
-    end_all(Child(0, 0.0, {}))
+    end_all(0)
     os._exit(0)
 
 
@@ -263,31 +259,6 @@ def _open_oom_order(proc: int | None) -> int | None:
         return None
 
 
-def _written(name: str, most: int) -> dict[str, Any]:
-    """What a run left in a file, in place of what it printed; too much of it is too much output."""
-    content = scratch.take(name, most)
-    over = {"reason": "output"} if len(content) > most else {}
-    return {"stdout": content[:most].decode("utf-8", "surrogateescape")} | over
-
-
-def _cap(stream: str, limits: dict[str, Any]) -> int:
-    return frames.ANSWER_LIMIT if stream == "note" else int(limits["output_bytes"])
-
-
-def _spool(text: str) -> int:
-    """A descriptor from which the text can be read, sealed in memory."""
-    if not text:
-        return os.open("/dev/null", os.O_RDONLY)
-    fd = os.memfd_create("stdin")
-    with os.fdopen(os.dup(fd), "wb") as writable:
-        writable.write(_bytes_of(text))
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-def _bytes_of(text: str) -> bytes:
-    """As UTF-8; half a character stands for the byte that Python reads as it, else for itself."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
+def _oom_kills(events: bytes) -> int:
+    fields = events.split()
+    return int(fields[fields.index(b"oom_kill") + 1]) if b"oom_kill" in fields else 0

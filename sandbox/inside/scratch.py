@@ -8,6 +8,8 @@ import stat
 
 PROGRAM_FILE = "main.py"
 """What a whole program is called in the working folder."""
+_MODE = 0o1777
+"""As any folder that all may write to."""
 
 
 def put(name: str, content: bytes) -> None:
@@ -39,25 +41,37 @@ def _read(fd: int, most: int) -> bytes:
     return bytes(content)
 
 
-def wipe(folders: tuple[str, ...]) -> bool:
-    """Remove all that a run left; False where something resists, and the cell has to go."""
-    return min(map(_wipe, folders))  # of all, whatever becomes of the first
+def lockable(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that a run could lock: what is not ours to change is nobody's."""
+    ours = []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            os.chmod(folder, _MODE)
+            ours.append(folder)
+    return tuple(ours)
 
 
-def _wipe(folder: str) -> bool:
-    with contextlib.suppress(OSError):  # not ours to change: then nobody could have changed it either
-        os.chmod(folder, 0o1777)  # noqa: S103  # a scratch folder like any other
-    try:
-        left = os.listdir(folder)
-        if left == [PROGRAM_FILE]:  # a whole program's own file
-            with contextlib.suppress(OSError):  # something else of that name
-                os.unlink(os.path.join(folder, PROGRAM_FILE))
-                return True
-        if left:
-            _remove_all(folder)
-        return not left or not os.listdir(folder)
-    except (OSError, RecursionError):  # such as folders a thousand deep
-        return False
+def wipe(folders: tuple[str, ...], locked: tuple[str, ...]) -> bool:
+    """Remove all that a run left, once what it may have ``locked`` is open; False where something resists."""
+    clean = True
+    for folder in folders:
+        try:
+            if folder in locked:
+                os.chmod(folder, _MODE)
+            left = os.listdir(folder)
+            clean = (not left or _is_emptied(folder, left)) and clean
+        except (OSError, RecursionError):  # such as folders a thousand deep
+            clean = False
+    return clean
+
+
+def _is_emptied(folder: str, left: list[str]) -> bool:
+    if left == [PROGRAM_FILE]:  # a whole program's own file
+        with contextlib.suppress(OSError):  # something else of that name
+            os.unlink(os.path.join(folder, PROGRAM_FILE))
+            return True
+    _remove_all(folder)
+    return not os.listdir(folder)
 
 
 def _remove_all(folder: str) -> None:

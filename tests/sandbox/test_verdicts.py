@@ -67,6 +67,13 @@ def test_a_candidate_that_went_without_a_word_chose_to_or_crashed(status: int, v
     assert of_ending({"gone": True}, report(reason="exit", status=status)).verdict is verdict
 
 
+@pytest.mark.parametrize(("blocked", "verdict"), [(True, Verdict.FORBIDDEN), (False, Verdict.EARLY_EXIT)])
+def test_a_blocked_call_is_told_though_the_judge_saw_its_end_first(blocked: bool, verdict: Verdict) -> None:
+    ended = report(reason="stopped", blocked=blocked, status=signal.SIGSYS)
+    assert by_the_kernel(ended, LIMITS) is None
+    assert of_ending({"gone": True}, ended).verdict is verdict
+
+
 @pytest.mark.parametrize(
     ("note", "verdict"),
     [

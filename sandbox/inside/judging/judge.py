@@ -103,8 +103,8 @@ def run(task: dict[str, Any], line: Line) -> Outcome:
     test = task["test"]
     tally = Tally(asked=test.get("count", False))
     line.begin()
-    if "limits" in task:  # in a process of its own
-        line.answers.limit(task["limits"]["answer_bytes"])
+    if "answer_bytes" in task:  # in a process of its own
+        line.answers.limit(task["answer_bytes"])
         make_room()
     try:
         outcome = _RUNNERS[test["kind"]](test, line, tally)
