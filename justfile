@@ -54,6 +54,10 @@ bench-train *args:
 bench-rlvr *args:
     python bench/rlvr.py {{args}}
 
+# What RLVR learns on katas, beside trl's GRPOTrainer, and with partial credit: `just bench-learning --home DIR`
+bench-learning *args:
+    python bench/learning.py {{args}}
+
 # Peak memory of an update, beside what was said of it before
 bench-memory *args:
     python bench/memory.py {{args}}

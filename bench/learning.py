@@ -10,7 +10,7 @@ Each training ends with an evaluation by ours: 200 problems of another split (`k
 ones themselves, too. Every seed draws its own samples. What is done is kept in the home, and not done again. Needs trl
 and datasets.
 
-    python bench/learning.py --home DIR [--seeds 5] [--updates 40] [--jobs 2] [--only NAME ...]
+    python bench/learning.py --home DIR [--seeds 5] [--updates 30] [--jobs 2] [--only NAME ...]
 """
 
 from __future__ import annotations
@@ -166,16 +166,17 @@ def _as_row(problem: Problem) -> dict[str, Any]:
     }
 
 
-def learn(work: Work, name: str, seed: int, threads: int) -> Learnt:
-    """One training, unless it is kept from before."""
-    file = work.home / f"{name.replace(' ', '-')}-{seed}.json"
-    if file.exists():
-        return Learnt(**json.loads(file.read_text(encoding="utf-8")))
-    torch.set_num_threads(threads)
+def kept(work: Work, name: str, seed: int) -> Path:
+    """Where a training that is done is written down."""
+    return work.home / f"{name.replace(' ', '-')}-{seed}.json"
+
+
+def learn(work: Work, name: str, seed: int) -> None:
+    """One training, on one thread."""
+    torch.set_num_threads(1)
     learnt = contenders(work)[name](work, seed)
-    file.write_text(json.dumps(learnt._asdict()), encoding="utf-8")
-    print(f"{name}, seed {seed}: {learnt.pass_rates[-1:]}", flush=True)  # noqa: T201
-    return learnt
+    kept(work, name, seed).write_text(json.dumps(learnt._asdict()), encoding="utf-8")
+    print(f"{name}, seed {seed} is done", flush=True)  # noqa: T201
 
 
 def pass_at_1(*trained: Sequence[Learnt], suite: str) -> list[Floats]:
@@ -195,11 +196,12 @@ def row(name: str, of: Sequence[Learnt], base: Sequence[Learnt], suites: Sequenc
 
 def report(work: Work, results: Mapping[str, Sequence[Learnt]]) -> None:
     """Print the tables in Markdown, and draw the pass rates beside the home's other files."""
-    for title, names, suites in (("rlvr-trl", SIDE_BY_SIDE, [ELSEWHERE]), ("rlvr-hard", HARD, [ELSEWHERE, work.hard])):
+    hard = load_suite(work.hard).name
+    for title, names, suites in (("rlvr-trl", SIDE_BY_SIDE, [ELSEWHERE]), ("rlvr-hard", HARD, [ELSEWHERE, hard])):
         shown = [name for name in names if name in results]
         heads = ["", "first 5 updates", "last 5 updates"]
         for suite in suites:
-            heads += [f"pass@1, {suite.rpartition('/')[2]}", "gained"]
+            heads += [f"pass@1, {suite}", "gained"]
         print("\n" + markdown(heads, [row(name, results[name], results["base"], suites) for name in shown]))  # noqa: T201
         curves = {name: np.array([learnt.pass_rates for learnt in results[name]]) for name in shown}
         if curves:
@@ -220,8 +222,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--updates", type=int, default=40)
-    parser.add_argument("--jobs", type=int, default=2, help="trainings side by side, one thread each")
+    parser.add_argument("--updates", type=int, default=30)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     parser.add_argument(
         "--only", nargs="+", choices=[*SIDE_BY_SIDE, *HARD], default=[*SIDE_BY_SIDE, *HARD], metavar="NAME"
     )
@@ -230,12 +232,12 @@ def main() -> None:
     work = Work(arguments.home.absolute(), arguments.updates)
     write_hard(work)
     names = ["base", *arguments.only]
+    trainings = [(work, name, seed) for seed in range(arguments.seeds) for name in names]
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-        tasks = [(work, name, seed, 1) for seed in range(arguments.seeds) for name in names]
-        done = pool.starmap(learn, tasks, chunksize=1)
+        pool.starmap(learn, [training for training in trainings if not kept(*training).exists()], chunksize=1)
     results: dict[str, list[Learnt]] = {name: [] for name in names}
-    for (_, name, _, _), learnt in zip(tasks, done, strict=True):
-        results[name].append(learnt)
+    for work, name, seed in trainings:
+        results[name].append(Learnt(**json.loads(kept(work, name, seed).read_text(encoding="utf-8"))))
     report(work, results)
 
 

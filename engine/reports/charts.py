@@ -40,12 +40,13 @@ def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
         left, height = place(0, value).split(",")
         parts.append(f'<path d="M{left} {height}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{height}" text-anchor="end" dy="4">{value:.2f}</text>')
+    legend = _WIDTH - max(130, 31 + 6 * max(map(len, curves)))
     for number, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]
         parts += [_band(curve, place, colour), _line(curve.mean(0), place, colour)]
         top_of = _TOP + 16 * number + 8
-        parts.append(f'<path d="M{_WIDTH - 130} {top_of}h18" stroke="{colour}" stroke-width="3"/>')
-        parts.append(f'<text x="{_WIDTH - 106}" y="{top_of + 4}">{escape(name)}</text>')
+        parts.append(f'<path d="M{legend} {top_of}h18" stroke="{colour}" stroke-width="3"/>')
+        parts.append(f'<text x="{legend + 24}" y="{top_of + 4}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
