@@ -129,6 +129,7 @@ STARVED = """
 import resource, sys
 from functools import partial
 from accelerate import Accelerator
+from engine.errors import EnvironmentFault
 from engine.training.memory import MemoryGuard
 from engine.model.tries import Events, Support, TrieBuilder
 from engine.model.policy import load_policy
@@ -145,21 +146,29 @@ def tries():
         made.append(trie.build())
     return made
 
-def update(policy, compute, starving):
+def update(policy, compute, most=resource.RLIM_INFINITY):
     messages = []
     guard = MemoryGuard(compute, messages.append)
     trainer = Trainer(policy, Optimiser(learning_rate=1e-3), guard, Accelerator(cpu=True))
     trainer.update(tries()[:1])
-    if starving:
-        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
-    update = trainer.update(tries())
-    scored = guard.run(partial(score, policy, tries()))
+    if most != resource.RLIM_INFINITY:
+        most += int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    try:
+        update = trainer.update(tries())
+        scored = guard.run(partial(score, policy, tries()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     print(len(messages), update.loss, update.grad_norm, sum(map(sum, scored)))
 
 policy = load_policy("random:tiny")
-update(policy.clone(), Compute(row_tokens=300, micro_rows=1), starving=False)
-update(policy.clone(), Compute(row_tokens=300, micro_rows=8), starving=True)
+update(policy.clone(), Compute(row_tokens=300, micro_rows=1))
+for more in range(8, 256, 4):  # how much a row takes is a matter of the processor: the least that one can do with
+    try:
+        update(policy.clone(), Compute(row_tokens=300, micro_rows=8), more << 20)
+        break
+    except EnvironmentFault:
+        pass
 """
 
 
