@@ -23,6 +23,11 @@ LONGEST = (
 """Files of a minute and more: begun first, in this order, so that no core waits for another at the end."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto` one more than there are cores: some tests wait, for an end, a limit, a process that starts."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, in that order, the others as they come."""
     turn = {name: place for place, name in enumerate(LONGEST)}
