@@ -162,6 +162,22 @@ def test_an_update_is_told_what_its_objective_came_to_however_it_is_packed(ratio
         assert update.kl_reference == pytest.approx(left / 10, rel=1e-3)
 
 
+def test_a_distance_is_a_mean_over_the_targets_that_have_one() -> None:
+    tries = drawn(toy_policy(seed=7), moved=0.5)
+
+    def told(lacking: str) -> Update:
+        """Of the same update, but that the first try's targets lack one of the two log-probabilities."""
+        nothing = {lacking: np.full_like(tries[0].targets.old, np.nan)} if lacking else {}
+        first = replace(tries[0], targets=replace(tries[0].targets, **nothing))
+        return trainer(toy_policy(seed=7)).update([first, *tries[1:]], kl=0.3)
+
+    whole, undrawn, unreferred = told(""), told("old"), told("reference")
+    assert undrawn.kl_reference == pytest.approx(whole.kl_reference)
+    assert unreferred.kl_sampler == pytest.approx(whole.kl_sampler)
+    assert undrawn.kl_sampler != pytest.approx(whole.kl_sampler, rel=1e-2)
+    assert unreferred.kl_reference != pytest.approx(whole.kl_reference, rel=1e-2)
+
+
 def test_the_reference_holds_a_policy_that_nothing_else_moves() -> None:
     policy, start = toy_policy(seed=7), toy_policy(seed=8)
     tries = drawn(policy)
