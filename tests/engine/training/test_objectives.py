@@ -17,7 +17,7 @@ from engine.recipe.sections import Compute, Optimiser
 from engine.training.memory import MemoryGuard
 from engine.training.objectives import Clip, Sequences, divergence, moves, surrogate
 from engine.training.scoring import score
-from engine.training.trainer import Trainer, target_losses
+from engine.training.trainer import Trainer, Update, target_losses
 from tests.engine.devices import accelerator
 from tests.engine.toy import toy_policy
 
