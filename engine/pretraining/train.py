@@ -23,7 +23,7 @@ class Settings:
     """A pre-training: everything its weights follow from, beside the code."""
 
     seed: int = 0
-    tokens: int = 6_000_000
+    tokens: int = 9_000_000
     batch_tokens: int = 4096
     layers: int = 4
     width: int = 96
