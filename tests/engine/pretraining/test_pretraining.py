@@ -14,7 +14,7 @@ from engine.katas.splits import draw_katas
 from engine.pretraining.documents import Mixture, draw_batches, draw_sums, encode, train_tokenizer
 from engine.pretraining.measuring import measure
 from engine.pretraining.muon import Muon, orthogonal
-from engine.pretraining.train import Settings, pretrain
+from engine.pretraining.train import Settings, _phases, pretrain
 
 SHORT = replace(Settings(), tokens=6000, width=32, hidden=64, layers=1)
 
@@ -74,6 +74,20 @@ def test_sums_are_right_and_half_of_them_small(tokenizer):
     assert set(shares) == {sign + digit for sign in "+-" for digit in "0123456789"}
     assert shares["+0"] + shares["-1"] == pytest.approx(len(added) * (0.5 * 8 / 28 + 0.5 / 10), rel=0.1)
     assert shares["-9"] == pytest.approx(len(added) * (0.5 / 28 + 0.5 / 10) / 2, rel=0.2)
+
+
+@pytest.mark.medium
+def test_lists_and_sums_come_first_then_commented_katas_then_few_comments(tokenizer):
+    hash_ = tokenizer.backend_tokenizer.encode("\n    #").ids[-1]
+    katas, commented = [], []
+    for phase in _phases(Settings()):
+        documents = [d for batch in islice(draw_batches(tokenizer, *phase), 100) for d in batch]
+        bodies = [d.learnt for d in documents if "def solve(" in tokenizer.decode(d.given)]
+        katas.append(len(bodies) / len(documents))
+        commented.append(sum(hash_ in body for body in bodies) / max(1, len(bodies)))
+    assert katas == [0, 1, 1]
+    assert commented[1] > 0.7
+    assert 0.01 < commented[2] < 0.1
 
 
 def test_every_digit_and_noun_is_one_token(tokenizer):
