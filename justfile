@@ -74,7 +74,7 @@ gpu-check *args:
 models *args:
     python bench/models.py {{args}}
 
-# ra3-tiny from scratch, some 17 minutes on two cores: `just pretrain-tiny --out DIR`
+# ra3-tiny from scratch, some 12 minutes on one core: `just pretrain-tiny --out DIR`
 pretrain-tiny *args:
     python -m engine.pretraining {{args}}
 

@@ -1,6 +1,6 @@
-"""What ra3-tiny is pre-trained on: katas, bare or commented, and lists of words told twice.
+"""What ra3-tiny is pre-trained on: katas, bare or commented, and before them lists told twice and chains of sums.
 
-Copying is what its first layers have to learn before anything else, and what katas alone teach late.
+To copy and to add are what a kata's comment takes, and what katas alone teach late, or, with some seeds, never.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ _MERGED = 257
 """Tokens before this one are the separator and single bytes."""
 _SORTED_TOGETHER = 512
 _COPIED = range(8, 30)
+_SUMS = range(8, 25)
+_DIGITS = range(10)
+_SMALL = (8, 8, 4, 2, 1, 1, 1, 1, 1, 1)
+"""How often each digit is added, in half of the sums: where it is 0 or 1, what comes out is what was there before, or
+next to it. That is soon learnt and shows where to look; of digits that are all as frequent nothing but the whole sum
+tells anything of what comes out, and 200 updates on nothing else teach nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,25 @@ class Mixture:
 
     commented: float
     """Of katas, those with comments."""
-    copies: float
-    """Of all documents, lists told twice."""
+    basics: float
+    """Of all documents, those that are no katas: lists told twice and chains of sums, one as often as the other."""
+
+
+def draw_list(tokenizer: Any, random: Random) -> Document:
+    """Words, and the same again."""
+    told = random.choices(range(_MERGED, len(tokenizer)), k=random.choice(_COPIED))
+    return Document([tokenizer.eos_token_id, *told], [*told, tokenizer.eos_token_id])
+
+
+def draw_sums(tokenizer: Any, random: Random) -> Document:
+    """A digit, and what comes of it step by step, modulo 10: `` 3 + 1 4 - 6 8``."""
+    text = f" {(total := random.choice(_DIGITS))}"
+    for _ in range(random.choice(_SUMS)):
+        sign = random.choice((1, -1))
+        digit = random.choices(_DIGITS, _SMALL if random.random() < 0.5 else None)[0]
+        total = (total + sign * digit) % 10
+        text += f" {'+' if sign > 0 else '-'} {digit} {total}"
+    return Document([tokenizer.eos_token_id], [*encode_text(tokenizer, text), tokenizer.eos_token_id])
 
 
 def draw_batches(tokenizer: Any, mixture: Mixture, tokens: int, seed: str) -> Iterator[list[Document]]:
@@ -85,9 +108,8 @@ def draw_batches(tokenizer: Any, mixture: Mixture, tokens: int, seed: str) -> It
     random, katas = Random(seed), draw_katas("pretrain", seed)
 
     def draw() -> Document:
-        if random.random() < mixture.copies:
-            told = random.choices(range(_MERGED, len(tokenizer)), k=random.choice(_COPIED))
-            return Document([tokenizer.eos_token_id, *told], [*told, tokenizer.eos_token_id])
+        if random.random() < mixture.basics:
+            return draw_list(tokenizer, random) if random.random() < 0.5 else draw_sums(tokenizer, random)
         return encode(tokenizer, next(katas), commented=random.random() < mixture.commented)
 
     while True:

@@ -37,9 +37,8 @@ class Settings:
     warmup: int = 50
     """Updates over which both rise; they fall over the last ``fall`` of the budget."""
     fall: float = 0.4
-    copies: float = 0.5
-    """Share of lists told twice, in the first ``copies_until`` of the budget."""
-    copies_until: float = 0.15
+    basics_until: float = 0.15
+    """Share of the budget, at its beginning, that goes into lists told twice and chains of sums."""
     gate: float = 0.05
     """Share of commented katas in the last ``gate_from`` of the budget; before, all are commented."""
     gate_from: float = 0.2
@@ -72,7 +71,7 @@ def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100)
     seen = updates = 0
     phases = _phases(settings)
     batches = draw_batches(tokenizer, *next(phases))
-    bounds = [settings.copies_until, 1 - settings.gate_from]
+    bounds = [settings.basics_until, 1 - settings.gate_from]
     while seen < settings.tokens:
         done = seen / settings.tokens
         if bounds and done >= bounds[0]:
@@ -116,8 +115,8 @@ def _config(settings: Settings, tokenizer: Any) -> LlamaConfig:
 
 
 def _phases(settings: Settings) -> Iterator[tuple[Mixture, int, str]]:
-    """What is drawn in each phase: lists beside commented katas; these alone; katas few of which are commented."""
-    mixtures = (Mixture(1.0, settings.copies), Mixture(1.0, 0.0), Mixture(settings.gate, 0.0))
+    """What is drawn in each phase: lists and sums; commented katas; katas few of which are commented."""
+    mixtures = (Mixture(1.0, 1.0), Mixture(1.0, 0.0), Mixture(settings.gate, 0.0))
     for number, mixture in enumerate(mixtures):
         yield mixture, settings.batch_tokens, f"{settings.seed} {number}"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from random import Random
 
 import pytest
 import torch
 
 from engine.katas.splits import draw_katas
-from engine.pretraining.documents import Mixture, draw_batches, encode, train_tokenizer
+from engine.pretraining.documents import Mixture, draw_batches, draw_sums, encode, train_tokenizer
 from engine.pretraining.measuring import measure
 from engine.pretraining.muon import Muon, orthogonal
-from engine.pretraining.train import Settings, pretrain
+from engine.pretraining.train import Settings, _phases, pretrain
 
 SHORT = replace(Settings(), tokens=6000, width=32, hidden=64, layers=1)
 
@@ -53,8 +55,39 @@ def test_batches_hold_so_many_tokens_and_the_shares_they_are_asked_for(tokenizer
     assert sum(hash_ in document.learnt for document in documents) > len(documents) / 2
     bare = [d for batch in islice(draw_batches(tokenizer, Mixture(0.0, 0.0), 2000, "s"), 20) for d in batch]
     assert not any(hash_ in document.learnt for document in bare)
-    copies = [d for batch in islice(draw_batches(tokenizer, Mixture(0.0, 1.0), 2000, "s"), 20) for d in batch]
+    basics = [d for batch in islice(draw_batches(tokenizer, Mixture(0.0, 1.0), 2000, "s"), 20) for d in batch]
+    copies = [document for document in basics if len(document.given) > 1]
     assert all(document.given[1:] == document.learnt[:-1] for document in copies)
+    assert len(copies) == pytest.approx(len(basics) / 2, rel=0.2)
+
+
+def test_sums_are_right_and_half_of_them_small(tokenizer):
+    random, added = Random(0), list[str]()
+    for _ in range(200):
+        words = tokenizer.decode(draw_sums(tokenizer, random).learnt[:-1]).split()
+        total = int(words[0])
+        for sign, digit, told in zip(words[1::3], words[2::3], words[3::3], strict=True):
+            total = (total + int(sign + digit)) % 10
+            assert int(told) == total
+            added.append(sign + digit)
+    shares = Counter(added)
+    assert set(shares) == {sign + digit for sign in "+-" for digit in "0123456789"}
+    assert shares["+0"] + shares["-1"] == pytest.approx(len(added) * (0.5 * 8 / 28 + 0.5 / 10), rel=0.1)
+    assert shares["-9"] == pytest.approx(len(added) * (0.5 / 28 + 0.5 / 10) / 2, rel=0.2)
+
+
+@pytest.mark.medium
+def test_lists_and_sums_come_first_then_commented_katas_then_few_comments(tokenizer):
+    hash_ = tokenizer.backend_tokenizer.encode("\n    #").ids[-1]
+    katas, commented = [], []
+    for phase in _phases(Settings()):
+        documents = [d for batch in islice(draw_batches(tokenizer, *phase), 100) for d in batch]
+        bodies = [d.learnt for d in documents if "def solve(" in tokenizer.decode(d.given)]
+        katas.append(len(bodies) / len(documents))
+        commented.append(sum(hash_ in body for body in bodies) / max(1, len(bodies)))
+    assert katas == [0, 1, 1]
+    assert commented[1] > 0.7
+    assert 0.01 < commented[2] < 0.1
 
 
 def test_every_digit_and_noun_is_one_token(tokenizer):

@@ -20,7 +20,7 @@ from engine.pretraining.measuring import measure
 from engine.suites.loading import load_suite
 from sandbox import Verdict, open_sandbox
 
-PASS_AT_1 = 0.203
+PASS_AT_1 = 0.21
 """Of the shipped weights on `katas[:150]`, two samples each at temperature 0.8."""
 
 
