@@ -23,9 +23,9 @@ LONGEST = (
 """Files of a minute and more: begun first, in this order, so that no core waits for another at the end."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """With `-n auto` one more than there are cores: some tests wait, for an end, a limit, a process that starts."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers() -> int | None:
+    """With `-n auto` one more than there are cores for us: some tests wait, for an end, a limit, a process."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

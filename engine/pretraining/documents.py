@@ -94,7 +94,8 @@ def draw_list(tokenizer: Any, random: Random) -> Document:
 
 def draw_sums(tokenizer: Any, random: Random) -> Document:
     """A digit, and what comes of it step by step, modulo 10: `` 3 + 1 4 - 6 8``."""
-    text = f" {(total := random.choice(_DIGITS))}"
+    total = random.choice(_DIGITS)
+    text = f" {total}"
     for _ in range(random.choice(_SUMS)):
         sign = random.choice((1, -1))
         digit = random.choices(_DIGITS, _SMALL if random.random() < 0.5 else None)[0]
