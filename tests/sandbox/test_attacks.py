@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Asserts, Job, Limits, Program, Result, Sandbox, Stdio, Verdict
+from sandbox import Asserts, Calls, Job, Limits, Program, Result, Sandbox, Stdio, Verdict
+from sandbox.inside.protocol.sealed import LARGE
 from tests.sandbox.conftest import QUICK
 
 pytestmark = pytest.mark.slow
@@ -31,8 +32,9 @@ ASSERTS = Asserts(
     "held = [1, 2]\n"
     "assert double(held) == [1, 2, 1, 2] and held == [1, 2]\n"
 )
-TESTS: dict[str, Asserts | Program | Stdio] = {
+TESTS: dict[str, Asserts | Calls | Program | Stdio] = {
     "calls": ASSERTS,
+    "large": Calls("double", ((([0] * LARGE,), [0] * (2 * LARGE)),)),
     "program": Program(),
     "stdio": Stdio((("3\n", "6\n"), ("10\n", "20\n"))),
 }
@@ -47,7 +49,7 @@ class Attack:
     """A program of the suite and what it deserves."""
 
     program: str
-    test: Asserts | Program | Stdio
+    test: Asserts | Calls | Program | Stdio
     verdict: Verdict
     trick: str | None
     limits: Limits

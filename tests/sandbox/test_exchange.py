@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from sandbox.inside.judging.line import Line
+from sandbox.inside.protocol.sealed import LARGE
 from sandbox.inside.running.served import Served
 from tests.sandbox.test_values import VALUES
 
@@ -140,3 +143,58 @@ def test_a_list_that_the_program_returns_and_forgets_is_the_tests_alone() -> Non
         assert made == [1, 2]
         assert line.named("make")() is not made
         assert len(line.kept) == 0
+
+
+WORDS = ("some", "more words")
+PAIRS = [(number % 7, WORDS[number % 2]) for number in range(LARGE)]
+"""More items than an answer may have that crosses unasked."""
+
+
+@pytest.mark.parametrize("answer", [PAIRS, tuple(PAIRS), [[None] * LARGE, [True]], list(range(LARGE + 1))])
+def test_a_large_answer_that_equals_what_is_expected_stays_where_it_is(answer: Any) -> None:
+    with asking(f=lambda: answer) as line:
+        line.answers.limit(1000)
+        expected = literal_eval(repr(answer))  # in which equal words are not one object
+        assert line.answer_of(line.named("f"), (), expected, 10.0) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ([*PAIRS[:-1], (0, "")], PAIRS),
+        (PAIRS[1:], PAIRS),
+        (PAIRS, tuple(PAIRS)),
+        ([1] * (LARGE + 1), [True] * (LARGE + 1)),
+        ([0.5] * (LARGE + 1), [0.5] * (LARGE + 1)),
+        ([bytearray(b"a")] * (LARGE + 1), [b"a"] * (LARGE + 1)),
+        ([{1}] * (LARGE + 1), [{1}] * (LARGE + 1)),
+        ([1] * (LARGE + 1), [1]),
+        ([1] * (LARGE + 1), "1"),
+        ([1] * (LARGE + 1), None),
+        ([Decimal(1)] * (LARGE + 1), None),
+    ],
+)
+def test_any_other_large_answer_crosses(answer: Any, expected: Any) -> None:
+    with asking(f=lambda: answer) as line:
+        came = line.answer_of(line.named("f"), (), expected, 10.0)
+        assert came == answer
+        assert set(map(type, came)) == set(map(type, answer))
+        assert came is not expected
+
+
+def test_what_a_call_does_to_a_large_argument_is_seen_though_its_answer_is_sealed() -> None:
+    def put(items: list[int]) -> list[int]:
+        items.sort()
+        return items
+
+    items = list(range(LARGE + 1))[::-1]
+    with asking(put=put) as line:
+        assert line.answer_of(line.named("put"), (items,), [], None) is items
+        assert items == list(range(LARGE + 1))
+
+
+def test_a_large_answer_is_sealed_only_where_it_is_to_be_compared() -> None:
+    with asking(f=lambda call: call() + PAIRS, g=lambda: PAIRS) as line:
+        assert line.named("g")() == PAIRS
+        assert line.answer_of(line.named("f"), (lambda: PAIRS[:],), PAIRS + PAIRS, None) == PAIRS + PAIRS
+        assert line.named("g")() == PAIRS

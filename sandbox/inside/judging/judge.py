@@ -25,7 +25,7 @@ from ..running.candidate import make_repeatable
 from ..running.served import make_room
 from .line import CandidateGone, Line
 from .offered import TEST_MODULE
-from .timed import TooSlow, timed_call
+from .timed import TooSlow
 
 FILENAME = "<test>"
 _USUAL_NAMES = {
@@ -327,7 +327,7 @@ def _run_calls(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
     function = line.named(test["entry_point"])
     for number, (arguments, expected) in enumerate(cases, 1):
         where = f"case {number}"
-        answer, outcome = _called(line, function, arguments, where, test["call_s"])
+        answer, outcome = _called(line, function, arguments, expected, where, test["call_s"])
         tolerated = test["tolerance"], test["tuples_are_lists"]
         if outcome is None and not deeply(partial(agree, answer, expected, *tolerated)):
             outcome = {"outcome": "failed", "where": where}
@@ -358,7 +358,7 @@ def _run_reference(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
             except Exception as error:
                 return _no_test(f"the reference raises {type(error).__name__} in {where}")
             most_s = max(test["call_s"], test["times_reference"] * (time.process_time() - began))
-            answer, outcome = _called(line, function, copy.deepcopy(arguments), where, most_s)
+            answer, outcome = _called(line, function, copy.deepcopy(arguments), expected, where, most_s)
             if outcome is None and not _holds(agrees, answer, expected, arguments):
                 outcome = {"outcome": "failed", "where": where}
             if outcome is not None and not tally.fails(outcome):
@@ -369,10 +369,12 @@ def _run_reference(test: dict[str, Any], line: Line, tally: Tally) -> Outcome:
     return {"outcome": "passed"}
 
 
-def _called(line: Line, function: Any, arguments: Any, where: str, most_s: float | None) -> tuple[Any, Outcome | None]:
+def _called(
+    line: Line, function: Any, arguments: Any, expected: Any, where: str, most_s: float | None
+) -> tuple[Any, Outcome | None]:
     """The program's answer, and how the test ends where there is none."""
     try:
-        return timed_call(function, arguments, most_s), None
+        return line.answer_of(function, arguments, expected, most_s), None
     except TooSlow:
         return None, {"outcome": "slow", "where": where, "most_s": most_s}
     except Exception as error:

@@ -22,10 +22,10 @@ class TooSlow(BaseException):
     """A call was ended; no test may catch it as an Exception."""
 
 
-def timed_call(function: Callable[..., Any], arguments: Any, most_s: float | None) -> Any:
-    """The function's answer; raises what it raises, and TooSlow where it takes twice ``most_s``."""
+def timed_call(call: Callable[[], Any], most_s: float | None) -> Any:
+    """What it answers; raises what it raises, and TooSlow where it takes twice ``most_s``."""
     if most_s is None:
-        return function(*arguments)
+        return call()
     spent = time.process_time()
 
     def look(*_: object) -> None:
@@ -38,7 +38,7 @@ def timed_call(function: Callable[..., Any], arguments: Any, most_s: float | Non
     before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, most_s * WALL_FACTOR, _NEXT_LOOK_S)
     try:
-        return function(*arguments)
+        return call()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

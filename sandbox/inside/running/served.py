@@ -15,7 +15,9 @@ from .. import frames
 from ..protocol import operators
 from ..protocol.exchange import Exchange
 from ..protocol.own import Own
-from ..protocol.wire import dumps, parse
+from ..protocol.sealed import SEALED, digest_of, is_large
+from ..protocol.telling import Teller
+from ..protocol.wire import Wire, dumps, parse
 
 _OWN_CALLS = 6
 """Calls of ours between `Served.serve` and a function of the program."""
@@ -36,6 +38,8 @@ class Served(Exchange):
         self._namespace: dict[str, Any] = {}
         self._requests = frames.FrameReader(channel, _ANY_LENGTH)
         self._printed: dict[str, Any] | None = None
+        self._sealed: Any = None
+        """The answer that the judge was given last, where that is a seal."""
 
     def serve(self, namespace: dict[str, Any]) -> None:
         """Say which functions of the program there are, and answer until the judge hangs up."""
@@ -69,7 +73,20 @@ class Served(Exchange):
             return self._with_streams(request, arguments, keywords)
         if request["do"] == "global":
             return self._global(arguments[0])
-        return super().perform(request, arguments, keywords)
+        if request["do"] == "digest":
+            return digest_of(self._sealed)
+        sealed, self._sealed = self._sealed, None
+        if request["do"] == "unseal":
+            return sealed
+        answer = super().perform(request, arguments, keywords)
+        if "seal" in request and is_large(answer):
+            self._sealed = answer
+            return SEALED
+        return answer
+
+    def tell_other(self, thing: Any, teller: Teller, inside: int) -> Wire:
+        """As `Exchange.tell_other`; a seal stands for itself."""
+        return {"sealed": 0} if thing is SEALED else super().tell_other(thing, teller, inside)
 
     def _global(self, name: str) -> Any:
         """A global, or what an expression makes of one; a built-in of that name is not the program's."""
