@@ -26,8 +26,9 @@ from engine.corpora.traces import Trace, as_one_action
 from engine.errors import UsageFault
 from engine.hub import HubFault, is_on_hub, local_path
 from engine.recipe.recipe import Recipe
+from engine.rows import read_rows
 from engine.suites.formats.mbpp import MBPP_SPLITS, mbpp_prompt
-from engine.text import BadLine, open_file, read_jsonl, storable, unix_newlines
+from engine.text import BadLine, open_file, storable, unix_newlines
 
 CorpusKind = Literal["stdlib", "folder", "jsonl", "mbpp", "katas"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -63,8 +64,8 @@ def load_corpus(
     """Read up to `limit` traces of `min_lines` to `max_lines` actions and at most `max_chars` characters.
 
     `stdlib` (its `path` defaults to this interpreter's library) and `folder` give every function with a docstring; the
-    `def` and the docstring are its prompt. `jsonl` takes one object a line with `code` (or `text`, or `content`) and
-    perhaps a `prompt` and an `id`. `mbpp` gives the references of its train split.
+    `def` and the docstring are its prompt. `jsonl` takes one object a line, or a row where the file is parquet, with
+    `code` (or `text`, or `content`) and perhaps a `prompt` and an `id`. `mbpp` gives the references of its train split.
 
     Raises CorpusError when there is nothing to read at `path`, or nothing of use in it.
     """
@@ -267,13 +268,13 @@ def _read_mbpp(path: Path, corpus: Corpus) -> Iterator[Snippet]:
 
 def _objects(path: Path, corpus: Corpus) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        for number, item in read_jsonl(path):
+        for number, item in read_rows(path):
             if isinstance(item, BadLine):
                 corpus.skip("bad JSON line", f"{path.name}:{number}: {item.why}")
             else:
                 yield number, item
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); give a JSONL file, plain or .gz") from error
+        raise CorpusError(f"{path}: cannot be read ({error}); give a file of JSONL or parquet") from error
 
 
 def _prompted(name: str, where: str, prompt: str, code: str) -> Snippet:

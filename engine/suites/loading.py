@@ -247,12 +247,12 @@ def _digest(files: Sequence[Path]) -> str:
 
 def _digest_of(file: Path) -> str:
     if file.exists() and not file.is_file():  # a pipe cannot be read again on resume, a device may never end
-        raise SuiteError(f"{file}: is no regular file; give the suite's JSONL file as NAME:PATH")
+        raise SuiteError(f"{file}: is no regular file; give the suite's file as NAME:PATH")
     try:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise SuiteError(f"{file}: cannot be read ({error}); give the suite's JSONL file as NAME:PATH") from error
+        raise SuiteError(f"{file}: cannot be read ({error}); give the suite's file as NAME:PATH") from error
 
 
 def _check_name(name: str) -> None:
@@ -290,7 +290,7 @@ def _data_files(parts: Spec) -> list[Path]:
         return [shipped_humaneval()]
     if parts.path is None:
         raise SuiteError(
-            f"suite {parts.name!r} needs its file: write {parts.name}:PATH, where PATH is a JSONL file, plain or .gz"
+            f"suite {parts.name!r} needs its file: write {parts.name}:PATH; JSONL, plain or .gz, or parquet"
         )
     try:
         if (
@@ -302,7 +302,16 @@ def _data_files(parts: Spec) -> list[Path]:
         path = local_path(parts.path)
     except HubFault as fault:
         raise SuiteError(f"suite {parts.kind!r}: {fault}") from fault
-    return livecodebench.data_files(parts.name, path) if livecodebench.is_livecodebench(parts.name) else [path]
+    if livecodebench.is_livecodebench(parts.name):
+        return livecodebench.data_files(parts.name, path)
+    return _shards(path) if _is_gathered(parts.name) and path.is_dir() else [path]
+
+
+def _shards(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise SuiteError(f"{folder}: the folder holds no .parquet file; give one that does, or a file")
+    return files
 
 
 def _called(parts: Spec, files: Sequence[Path]) -> str:

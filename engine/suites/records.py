@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.rows import read_rows
 from engine.suites.problem import SuiteError
-from engine.text import BadLine, read_jsonl, unix_newlines
+from engine.text import BadLine, unix_newlines
 
 Record = dict[str, Any]
 """One line of a suite's file, as its JSON has it."""
@@ -24,16 +25,16 @@ def read_objects(path: Path) -> list[tuple[str, Record]]:
     """The file's objects and where each stands. A suite with a bad line is another suite: that is an error."""
     objects = []
     if path.exists() and not path.is_file():  # a pipe cannot be read again on resume, a device may never end
-        raise SuiteError(f"{path}: is no regular file; give the suite's JSONL file as NAME:PATH")
+        raise SuiteError(f"{path}: is no regular file; give the suite's file as NAME:PATH")
     try:
-        for number, item in read_jsonl(path):
+        for number, item in read_rows(path):
             if isinstance(item, BadLine):
                 raise SuiteError(f"{item}; mend or remove that line")
             objects.append((f"{path}:{number}", item))
     except OSError as error:
-        raise SuiteError(f"{path}: cannot be read ({error}); give the suite's JSONL file as NAME:PATH") from error
+        raise SuiteError(f"{path}: cannot be read ({error}); give the suite's file as NAME:PATH") from error
     if not objects:
-        raise SuiteError(f"{path}: holds no problem; one JSON object a line is needed")
+        raise SuiteError(f"{path}: holds no problem; a JSON object a line is needed, or a row of parquet a problem")
     return objects
 
 
@@ -44,7 +45,7 @@ def stream_objects(path: Path) -> Iterator[tuple[str, Record | SuiteError]]:
     """
     number = 0
     try:
-        for number, item in read_jsonl(path):
+        for number, item in read_rows(path):
             where = f"{path}:{number}"
             yield where, SuiteError(str(item)) if isinstance(item, BadLine) else item
     except OSError as error:

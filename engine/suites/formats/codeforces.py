@@ -6,10 +6,10 @@ Interactive problems have no tests to be judged on, and are left out.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+from engine.rows import read_parquet
 from engine.suites.formats.contests import STOP, base_prompt
 from engine.suites.problem import LeftOut, Problem, SuiteError
 from engine.suites.records import Record, text_at, text_if_any
@@ -46,17 +46,12 @@ class GeneratedTests:
     def _read(self, path: Path) -> dict[str, Cases]:
         if not path.is_file():
             return {}
-        if importlib.util.find_spec("pyarrow") is None:
-            raise SuiteError(f"{path}: reading it needs pyarrow: pip install pyarrow, or move the folder away")
-        from pyarrow import ArrowException, parquet  # noqa: PLC0415 - an extra, and slow to import
-
-        try:
-            rows = parquet.read_table(path, columns=["problem_id", "input", "output"]).to_pylist()
-        except (ArrowException, OSError, KeyError) as error:
-            raise SuiteError(f"{path}: cannot be read ({str(error).splitlines()[0]}); fetch it again") from error
         cases: dict[str, Cases] = {}
-        for row in rows:
-            cases.setdefault(row["problem_id"], []).append((row["input"], row["output"]))
+        try:
+            for row in read_parquet(path, ["problem_id", "input", "output"]):
+                cases.setdefault(row["problem_id"], []).append((row["input"], row["output"]))
+        except (OSError, KeyError) as error:
+            raise SuiteError(f"{path}: cannot be read ({error}); fetch it again, or move the folder away") from error
         return cases
 
 

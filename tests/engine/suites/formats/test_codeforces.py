@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from engine.suites.formats.codeforces import GeneratedTests, codeforces_problem
 from engine.suites.loading import load_suite
@@ -175,8 +177,6 @@ def test_a_damaged_row_is_named_by_file_and_line_and_left_out(
 
 
 def test_tests_generated_for_a_problem_are_asked_after_the_official_ones(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     folder = tmp_path / "generated_tests"
     folder.mkdir()
     columns = {"problem_id": ["1/A", "1/B", "1/A"], "input": ["8 8\n", "x", "9 9\n"], "output": ["16\n", "y", "18\n"]}
