@@ -13,21 +13,21 @@ from engine.katas.programs import Kata
 from engine.katas.splits import draw_katas
 from engine.pretraining.documents import encode, encode_text
 
-_KATAS = 600
+KATAS = 600
 _BATCH = 100
 
 
 @torch.no_grad()
-def measure(model: Any, tokenizer: Any) -> dict[str, float]:
-    """Shares of katas without novel operations, by what is asked of the model.
+def measure(model: Any, tokenizer: Any, count: int = KATAS) -> dict[str, float]:
+    """Shares of so many katas without novel operations, by what is asked of the model.
 
     ``comment/N``: the N-th token of a comment, behind its ``#``, is the likeliest. ``key/N``: the digit of a key of N
     terms is, without a comment. ``key/commented``: with one. ``code``: all other tokens of a line are. ``gate``: the
     mean probability of a comment before a line that a comment would help.
     """
-    katas = list(islice((kata for kata in draw_katas("dev", 1) if not kata.novel), _KATAS))
+    katas = list(islice((kata for kata in draw_katas("dev", 1) if not kata.novel), count))
     hits: defaultdict[str, list[float]] = defaultdict(list)
-    for begin in range(0, _KATAS, _BATCH):
+    for begin in range(0, count, _BATCH):
         for commented in (True, False):
             _measure(model, tokenizer, katas[begin : begin + _BATCH], commented, hits)
     return {name: round(float(mean(values)), 4) for name, values in sorted(hits.items())}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 import torch
@@ -13,9 +15,15 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.pretraining.documents import Document, Mixture, draw_batches, train_tokenizer
+from engine.pretraining.measuring import measure
 from engine.pretraining.muon import Muon
 
 IGNORED = -100
+_RECENT = 25
+"""Updates."""
+_LOOK_EVERY = 50
+"""Updates between looks whether what the clock waits for is learnt."""
+_KATAS_AT_A_MARK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,12 @@ class Settings:
     fall: float = 0.4
     basics_until: float = 0.15
     """Share of the budget, at its beginning, that goes into lists told twice and chains of sums."""
+    basics_loss: float = 1.8
+    """Of the last updates before they are left, at most; before, the budget's clock stands still."""
+    comments: float = 0.8
+    """Share of each token of a comment that must be right before the rates fall; before, it stands still again."""
+    patience: float = 0.15
+    """Share of the budget for which it stands still at most, each time, so that more tokens are seen than it has."""
     gate: float = 0.05
     """Share of commented katas in the last ``gate_from`` of the budget; before, all are commented."""
     gate_from: float = 0.2
@@ -52,6 +66,8 @@ class Pretrained:
     tokenizer: Any
     curve: list[tuple[int, float]]
     """Tokens seen, and the mean loss since the point before, in nats a learnt token."""
+    held: int
+    """Tokens seen while the budget's clock stood still."""
     digest: str
     """SHA-256 of all tokens it was trained on, in order."""
 
@@ -68,34 +84,82 @@ def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100)
     digest = hashlib.sha256()
     curve: list[tuple[int, float]] = []
     losses: list[float] = []
-    seen = updates = 0
+    recent: deque[float] = deque(maxlen=_RECENT)
+    updates = 0
+    clock = _Clock(
+        settings,
+        [
+            (settings.basics_until, lambda: mean(recent) <= settings.basics_loss),
+            (1 - settings.fall, lambda: _least_of_comments(model, tokenizer) >= settings.comments),
+        ],
+    )
     phases = _phases(settings)
     batches = draw_batches(tokenizer, *next(phases))
     bounds = [settings.basics_until, 1 - settings.gate_from]
-    while seen < settings.tokens:
-        done = seen / settings.tokens
-        if bounds and done >= bounds[0]:
+    while clock.done < 1:
+        if bounds and clock.done >= bounds[0]:
             bounds.pop(0)
             batches = draw_batches(tokenizer, *next(phases))
         documents = next(batches)
         loss = _loss(model, documents, tokenizer.eos_token_id)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        factor = min(1.0, (updates + 1) / settings.warmup) * min(1.0, (1 - done) / settings.fall + 0.02)
+        factor = min(1.0, (updates + 1) / settings.warmup) * min(1.0, (1 - clock.done) / settings.fall + 0.02)
         adamw.param_groups[0]["lr"] = settings.adamw * factor
         adamw.step()
         muon.step(settings.muon * factor)
         model.zero_grad(set_to_none=True)
         for document in documents:
             digest.update(repr((document.given, document.learnt)).encode())
-        seen += sum(map(len, documents))
         updates += 1
         losses.append(loss.item())
-        if seen >= settings.tokens * (len(curve) + 1) / points:
-            curve.append((seen, round(sum(losses) / len(losses), 4)))
+        recent.append(losses[-1])
+        clock.count(sum(map(len, documents)))
+        if clock.seen >= settings.tokens * (len(curve) + 1) / points:
+            curve.append((clock.seen, round(mean(losses), 4)))
             losses = []
-            tell(f"{seen:,} of {settings.tokens:,} tokens, {updates} updates, loss {curve[-1][1]:.4f}")
-    return Pretrained(model.eval(), tokenizer, curve, digest.hexdigest())
+            spent = f"{min(clock.done, 1):.0%} of the budget"
+            tell(f"{clock.seen:,} tokens, {spent}, {updates} updates, loss {curve[-1][1]:.4f}")
+    return Pretrained(model.eval(), tokenizer, curve, clock.held, digest.hexdigest())
+
+
+class _Clock:
+    """How much of the budget is spent; at each mark it stands still until what is to be learnt by then is learnt."""
+
+    def __init__(self, settings: Settings, marks: list[tuple[float, Callable[[], bool]]]) -> None:
+        self._settings, self._marks = settings, marks
+        self.seen = self.held = 0
+        """Tokens, in all and while it stood still."""
+        self._waited: list[int] = []
+        """The tokens of each update since it stands still."""
+
+    @property
+    def done(self) -> float:
+        """The share of the budget that is spent."""
+        return (self.seen - self.held) / self._settings.tokens
+
+    def count(self, tokens: int) -> None:
+        """An update of so many."""
+        self.seen += tokens
+        if not self._marks or self.done < self._marks[0][0]:
+            return
+        if self._may_go_on():
+            self._marks.pop(0)
+            self._waited = []
+        else:
+            self._waited.append(tokens)
+            self.held += tokens
+
+    def _may_go_on(self) -> bool:
+        _, learnt = self._marks[0]
+        out_of_patience = sum(self._waited) >= self._settings.patience * self._settings.tokens
+        return out_of_patience or (len(self._waited) % _LOOK_EVERY == 0 and learnt())
+
+
+def _least_of_comments(model: Any, tokenizer: Any) -> float:
+    """How often that token of a comment is right which is so least."""
+    measures = measure(model, tokenizer, _KATAS_AT_A_MARK)
+    return min(value for name, value in measures.items() if name.startswith("comment/"))
 
 
 def _config(settings: Settings, tokenizer: Any) -> LlamaConfig:
