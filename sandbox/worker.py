@@ -95,8 +95,8 @@ class Worker:
         layers, packages = (self._pair.layers, self._pair.packages) if self._pair is not None else ((), ())
         wall = round(time.monotonic() - started, 6)
         self._recycle_if_due()
-        result = replace(result, backend=self._backend, layers=layers, packages=packages)
-        return replace(result, tag=job.tag, wall_s=wall), suspect
+        result = replace(result, backend=self._backend, layers=layers, packages=packages, tag=job.tag, wall_s=wall)
+        return result, suspect
 
     def _recycle_if_due(self) -> None:
         """Fresh cells after many jobs, or after one that left something behind that resists removal."""
