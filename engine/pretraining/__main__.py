@@ -53,6 +53,7 @@ def main() -> int:
     record = {
         "settings": asdict(settings),
         "data_sha256": trained.digest,
+        "attempt": trained.attempt,
         "held": trained.held,
         "measures": measures,
         "curve": trained.curve,

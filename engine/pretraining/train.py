@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from statistics import mean
 from typing import Any
 
@@ -22,8 +23,10 @@ IGNORED = -100
 _RECENT = 25
 """Updates."""
 _LOOK_EVERY = 50
-"""Updates between looks whether what the clock waits for is learnt."""
-_KATAS_AT_A_MARK = 200
+"""Updates between looks whether comments are learnt."""
+_KATAS_AT_A_LOOK = 200
+_APART = 1_000_003
+"""Between the seeds of one pre-training's attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class Settings:
     basics_until: float = 0.15
     """Share of the budget, at its beginning, that goes into lists told twice and chains of sums."""
     basics_loss: float = 1.8
-    """Of the last updates before they are left, at most; before, the budget's clock stands still."""
+    """Of the last updates on them, at most. Who has not learnt them by then never will: it begins anew."""
+    attempts: int = 4
+    """Random weights to begin with, at most; what the last has learnt by then is enough."""
     comments: float = 0.8
-    """Share of each token of a comment that must be right before the rates fall; before, it stands still again."""
+    """Share of each token of a comment that must be right before the rates fall: till then the budget stands still."""
     patience: float = 0.15
-    """Share of the budget for which it stands still at most, each time, so that more tokens are seen than it has."""
+    """Share of the budget for which it does at most, so that more tokens are seen than it has."""
     gate: float = 0.05
     """Share of commented katas in the last ``gate_from`` of the budget; before, all are commented."""
     gate_from: float = 0.2
@@ -66,15 +71,30 @@ class Pretrained:
     tokenizer: Any
     curve: list[tuple[int, float]]
     """Tokens seen, and the mean loss since the point before, in nats a learnt token."""
+    attempt: int
+    """Which random weights it began with, from 0."""
     held: int
-    """Tokens seen while the budget's clock stood still."""
+    """Tokens seen while the budget stood still."""
     digest: str
     """SHA-256 of all tokens it was trained on, in order."""
 
 
+class _NotLearnt(Exception):
+    """Lists and sums are to be left, and are not learnt."""
+
+
 def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100) -> Pretrained:
     """Train a model from random weights. ``tell`` gets a line at each of the curve's ``points``."""
-    torch.manual_seed(settings.seed)
+    for attempt in range(settings.attempts - 1):
+        try:
+            return _train(settings, attempt, tell, points)
+        except _NotLearnt:
+            tell("lists and sums are not learnt: it begins anew, with other random weights")
+    return _train(replace(settings, basics_loss=inf), settings.attempts - 1, tell, points)
+
+
+def _train(settings: Settings, attempt: int, tell: Callable[[str], None], points: int) -> Pretrained:
+    torch.manual_seed(settings.seed + attempt * _APART)
     tokenizer = train_tokenizer()
     model = LlamaForCausalLM(_config(settings, tokenizer))
     matrices = {name for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name}
@@ -86,25 +106,20 @@ def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100)
     losses: list[float] = []
     recent: deque[float] = deque(maxlen=_RECENT)
     updates = 0
-    clock = _Clock(
-        settings,
-        [
-            (settings.basics_until, lambda: mean(recent) <= settings.basics_loss),
-            (1 - settings.fall, lambda: _least_of_comments(model, tokenizer) >= settings.comments),
-        ],
-    )
+    budget = _Budget(settings, lambda: _least_of_comments(model, tokenizer) >= settings.comments)
     phases = _phases(settings)
     batches = draw_batches(tokenizer, *next(phases))
     bounds = [settings.basics_until, 1 - settings.gate_from]
-    while clock.done < 1:
-        if bounds and clock.done >= bounds[0]:
-            bounds.pop(0)
+    while budget.spent < 1:
+        if bounds and budget.spent >= bounds[0]:
+            if bounds.pop(0) == settings.basics_until and mean(recent) > settings.basics_loss:
+                raise _NotLearnt
             batches = draw_batches(tokenizer, *next(phases))
         documents = next(batches)
         loss = _loss(model, documents, tokenizer.eos_token_id)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        factor = min(1.0, (updates + 1) / settings.warmup) * min(1.0, (1 - clock.done) / settings.fall + 0.02)
+        factor = min(1.0, (updates + 1) / settings.warmup) * min(1.0, (1 - budget.spent) / settings.fall + 0.02)
         adamw.param_groups[0]["lr"] = settings.adamw * factor
         adamw.step()
         muon.step(settings.muon * factor)
@@ -114,51 +129,46 @@ def pretrain(settings: Settings, tell: Callable[[str], None], points: int = 100)
         updates += 1
         losses.append(loss.item())
         recent.append(losses[-1])
-        clock.count(sum(map(len, documents)))
-        if clock.seen >= settings.tokens * (len(curve) + 1) / points:
-            curve.append((clock.seen, round(mean(losses), 4)))
+        budget.spend(sum(map(len, documents)))
+        if budget.seen >= settings.tokens * (len(curve) + 1) / points:
+            curve.append((budget.seen, round(mean(losses), 4)))
             losses = []
-            spent = f"{min(clock.done, 1):.0%} of the budget"
-            tell(f"{clock.seen:,} tokens, {spent}, {updates} updates, loss {curve[-1][1]:.4f}")
-    return Pretrained(model.eval(), tokenizer, curve, clock.held, digest.hexdigest())
+            share = f"{min(budget.spent, 1):.0%} of the budget"
+            tell(f"{budget.seen:,} tokens, {share}, {updates} updates, loss {curve[-1][1]:.4f}")
+    return Pretrained(model.eval(), tokenizer, curve, attempt, budget.held, digest.hexdigest())
 
 
-class _Clock:
-    """How much of the budget is spent; at each mark it stands still until what is to be learnt by then is learnt."""
+class _Budget:
+    """The tokens to be trained on; it stands still before the rates fall, until ``learnt`` or for want of patience."""
 
-    def __init__(self, settings: Settings, marks: list[tuple[float, Callable[[], bool]]]) -> None:
-        self._settings, self._marks = settings, marks
+    def __init__(self, settings: Settings, learnt: Callable[[], bool]) -> None:
+        self._settings, self._learnt = settings, learnt
         self.seen = self.held = 0
         """Tokens, in all and while it stood still."""
-        self._waited: list[int] = []
-        """The tokens of each update since it stands still."""
+        self._falling = False
+        self._waited = 0
+        """Updates for which it stood still."""
 
     @property
-    def done(self) -> float:
-        """The share of the budget that is spent."""
+    def spent(self) -> float:
+        """The share that is."""
         return (self.seen - self.held) / self._settings.tokens
 
-    def count(self, tokens: int) -> None:
+    def spend(self, tokens: int) -> None:
         """An update of so many."""
         self.seen += tokens
-        if not self._marks or self.done < self._marks[0][0]:
+        if self._falling or self.spent < 1 - self._settings.fall:
             return
-        if self._may_go_on():
-            self._marks.pop(0)
-            self._waited = []
-        else:
-            self._waited.append(tokens)
+        out_of_patience = self.held >= self._settings.patience * self._settings.tokens
+        self._falling = out_of_patience or (self._waited % _LOOK_EVERY == 0 and self._learnt())
+        if not self._falling:
             self.held += tokens
-
-    def _may_go_on(self) -> bool:
-        _, learnt = self._marks[0]
-        out_of_patience = sum(self._waited) >= self._settings.patience * self._settings.tokens
-        return out_of_patience or (len(self._waited) % _LOOK_EVERY == 0 and learnt())
+            self._waited += 1
 
 
 def _least_of_comments(model: Any, tokenizer: Any) -> float:
     """How often that token of a comment is right which is so least."""
-    measures = measure(model, tokenizer, _KATAS_AT_A_MARK)
+    measures = measure(model, tokenizer, _KATAS_AT_A_LOOK)
     return min(value for name, value in measures.items() if name.startswith("comment/"))
 
 
