@@ -113,11 +113,12 @@ class Pace:
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total = title, total
         self._began = self._told = time.monotonic()
+        self._done = 0
         self._on_terminal = sys.stderr.isatty()
 
     def tell(self, done: int) -> None:
         """So many are judged; on a terminal one line that changes, elsewhere a line now and then."""
-        now = time.monotonic()
+        now, self._done = time.monotonic(), done
         if now - self._told < (_TERMINAL_S if self._on_terminal else _LINE_S) and done < self._total:
             return
         self._told = now
@@ -130,7 +131,9 @@ class Pace:
             talk(line)
 
     def close(self) -> None:
-        """The line on the terminal is done with."""
+        """In place of the line that changes, how long it took."""
         if self._on_terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+        seconds = time.monotonic() - self._began
+        talk(f"{self._title}: {self._done} in {seconds:.1f} s, {self._done / max(seconds, 1e-9):.1f}/s")

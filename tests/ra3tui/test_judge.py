@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,9 @@ def test_every_format_gets_its_verdict_in_the_order_of_the_file(ra3_judge: Judge
 
 @pytest.mark.medium
 def test_all_of_humanevals_references_pass(ra3_judge: Judge) -> None:
-    report = report_of(ra3_judge("humaneval", "--references", "--json"))
+    outcome = ra3_judge("humaneval", "--references", "--json")
+    report = report_of(outcome)
+    assert re.fullmatch(r"(?s).*judging humaneval: 164 in \d+\.\d s, \d+\.\d/s\n", outcome.stderr)
     assert report["verdicts"] == {"passed": 164}
     assert report["pass@k"] == {"1": 1.0}
     assert [s["task_id"] for s in report["samples"]] == [f"HumanEval/{i}" for i in range(164)]

@@ -24,11 +24,8 @@ _ATOMS = frozenset((int, str, bool, type(None)))
 those of any buffer."""
 
 
-class Sealed:
-    """Stands for a large answer that has not crossed."""
-
-
-SEALED = Sealed()
+SEALED = object()
+"""Stands for a large answer that has not crossed."""
 
 
 def is_large(value: Any) -> bool:
