@@ -13,12 +13,12 @@ from engine.katas.programs import Kata
 from engine.katas.splits import draw_katas
 from engine.pretraining.documents import encode, encode_text
 
-KATAS = 600
+_KATAS = 600
 _BATCH = 100
 
 
 @torch.no_grad()
-def measure(model: Any, tokenizer: Any, count: int = KATAS) -> dict[str, float]:
+def measure(model: Any, tokenizer: Any, count: int = _KATAS) -> dict[str, float]:
     """Shares of so many katas without novel operations, by what is asked of the model.
 
     ``comment/N``: the N-th token of a comment, behind its ``#``, is the likeliest. ``key/N``: the digit of a key of N

@@ -51,7 +51,7 @@ class Settings:
     basics_until: float = 0.15
     """Share of the budget, at its beginning, that goes into lists told twice and chains of sums."""
     basics_loss: float = 1.8
-    """Of the last updates on them, at most. Who has not learnt them by then never will: it begins anew."""
+    """Of the last updates on them, at most. Above it, it begins anew: who had not learnt them by then did not later."""
     attempts: int = 4
     """Random weights to begin with, at most; what the last has learnt by then is enough."""
     comments: float = 0.8

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from sandbox.inside.judging import line as line_module
 from sandbox.inside.judging.line import Line
+from sandbox.inside.judging.timed import timed_call
 from sandbox.inside.protocol.sealed import LARGE
 from sandbox.inside.running.served import Served
 from tests.sandbox.test_values import VALUES
@@ -198,3 +200,19 @@ def test_a_large_answer_is_sealed_only_where_it_is_to_be_compared() -> None:
         assert line.named("g")() == PAIRS
         assert line.answer_of(line.named("f"), (lambda: PAIRS[:],), PAIRS + PAIRS, None) == PAIRS + PAIRS
         assert line.named("g")() == PAIRS
+
+
+def test_a_digest_may_take_as_much_longer_as_it_takes_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed: list[float | None] = []
+
+    def noted(call: Callable[[], Any], most_s: float | None) -> Any:
+        allowed.append(most_s)
+        return timed_call(call, most_s)
+
+    monkeypatch.setattr(line_module, "timed_call", noted)
+    with asking(f=lambda: PAIRS) as line:
+        line.answer_of(line.named("f"), (), PAIRS[:], 10.0)
+        line.answer_of(line.named("f"), (), PAIRS[1:], 10.0)
+    assert len(allowed) == 5
+    assert allowed[0] == allowed[2] == allowed[4] == 10.0
+    assert all(10.0 < (limit or 0) < 20.0 for limit in (allowed[1], allowed[3]))

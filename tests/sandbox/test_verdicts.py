@@ -135,3 +135,21 @@ def test_a_call_that_was_ended_is_to_be_judged_alone_where_all_calls_used_less_c
     busy, starved = of_calls(note, report(cpu_s=5.0)), of_calls(note, report(cpu_s=4.0))
     assert (busy.verdict, busy.failed_test, busy.suspect) == (Verdict.TIME_LIMIT, "case 2", False)
     assert (starved.verdict, starved.suspect) == (Verdict.TIME_LIMIT, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "trick"),
+    [
+        ("class A:\n    def __eq__(self, o): return True\n", "odd_equality"),
+        *((text, "frame_walk") for text in ("sys._getframe()", "f.f_back", "t.tb_frame", "inspect.currentframe()")),
+        *((text, "frame_walk") for text in ("inspect.stack()", "sys.settrace(f)", "sys.setprofile(f)")),
+        *((text, "memory_search") for text in ("gc.get_objects()", "gc.get_referrers(x)", "open('/proc/self/mem')")),
+        *((text, "protocol_forgery") for text in ("os.write(3, b'')", "json.dumps = f", "'inside.judging'")),
+        ("name.endswith('judge.py')", "protocol_forgery"),
+        *((text, "patched_builtins") for text in ("builtins.sum = f", "__builtins__['sum']")),
+        *((text, "signals") for text in ("os.kill(1, 9)", "os.killpg(1, 9)")),
+    ],
+)
+def test_each_form_of_a_trick_is_seen(text: str, trick: str) -> None:
+    assert seen(text, Asserts(""), Verdict.PASSED, forged=False) == (trick,)
+    assert seen("def f(x):\n    return x\n", Asserts(""), Verdict.PASSED, forged=False) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import islice
 
 import pytest
@@ -17,6 +18,7 @@ from engine.model.policy import Policy, load_policy
 from engine.pretraining.__main__ import RECORD, missed
 from engine.pretraining.documents import encode, train_tokenizer
 from engine.pretraining.measuring import measure
+from engine.pretraining.train import Settings
 from engine.suites.loading import load_suite
 from sandbox import Verdict, open_sandbox
 
@@ -85,3 +87,8 @@ def test_the_shipped_weights_give_the_committed_pass_at_1(policy: Policy) -> Non
         jobs = [problem.job(c.text) for (problem, _), c in zip(pairs, completions, strict=True)]
         passed = [result.verdict == Verdict.PASSED for result in sandbox.judge(jobs)]
     assert sum(passed) / len(passed) == pytest.approx(PASS_AT_1, abs=0.02)
+
+
+def test_the_shipped_record_is_of_the_recipe_as_it_is() -> None:
+    record = json.loads((SHIPPED / RECORD).read_text(encoding="utf-8"))
+    assert record["settings"] == asdict(Settings())
