@@ -3,8 +3,8 @@
 Models have the shapes of Qwen2.5-0.5B and 1.5B and random weights, so that nothing is downloaded. Training: updates of
 four rows of 1024 tokens, every token a target, with the default precision; MFU is the share of the card's dense
 bfloat16 peak that the operations of `engine.runs.stages.costs` come to, layers computed again not counted. Decoding:
-free completions, and the E-step's trajectories. Beside each peak of memory stands what `engine.runs.estimate` said of
-it. Under five minutes; not covered: several GPUs, adapters, real weights.
+free completions, and the E-step's trajectories, with CUDA graphs and without. Beside each peak of memory stands what
+`engine.runs.estimate` said of it. Under five minutes; not covered: several GPUs, adapters, real weights.
 
     python bench/gpu.py [--write docs/results/gpu.md]
     python bench/gpu.py --device cpu --tiny     # that the script itself works, without a GPU
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def recipe_of(device: str, sizes: Sizes, *more: str) -> Recipe:
     return parse_recipe("\n".join([*lines, *more]), "bench/gpu.py").for_arm("all")
 
 
-def policy_of(shape: Shape, recipe: Recipe, device: torch.device) -> Policy:
+def policy_of(shape: Shape, recipe: Recipe, device: torch.device, *, graphs: bool = False) -> Policy:
     """Random weights of ``shape``; its tokenizer knows the first thousand tokens alone."""
     _, tokenizer = random_tiny()
     config = Qwen2Config(
@@ -126,7 +127,7 @@ def policy_of(shape: Shape, recipe: Recipe, device: torch.device) -> Policy:
     )
     with device:
         model = Qwen2ForCausalLM(config).eval()
-    return Policy(model, tokenizer, shape.name, AUTOCAST[recipe.compute.mixed_precision])
+    return Policy(model, tokenizer, shape.name, AUTOCAST[recipe.compute.mixed_precision], cuda_graphs=graphs)
 
 
 def full_row(tokens: int, vocabulary: int, seed: int) -> Trie:
@@ -189,20 +190,21 @@ def trained(shape: Shape, asked: Recipe, sizes: Sizes, peak: float | None) -> st
 def decoding(sizes: Sizes, device: str) -> Iterator[str]:
     """Lines of tokens a second of completions at several batches, and of the E-step's trajectories."""
     yield f"{'decoding':30}{'tokens/s':>10}{'ms/step':>8}{'peak GB':>9}{'said GB':>9}"
-    for shape in sizes.shapes:
+    for shape, graphs in itertools.product(sizes.shapes, (False, True)):
+        name = f"{shape.name}{'' if graphs else ', no graphs'}"
         for batch in sizes.batches:
             asked = recipe_of(device, sizes, f"compute.decode_batch = {batch}")
-            yield f"{f'{shape.name}, batch {batch}':30}{decoded(shape, asked, sizes)}"
+            yield f"{f'{name}, batch {batch}':30}{decoded(shape, asked, sizes, graphs=graphs)}"
         asked = recipe_of(device, sizes, f"compute.decode_batch = {sizes.traces}")
-        yield f"{f'{shape.name}, E-step, {sizes.traces} traces':30}{walked(shape, asked, sizes)}"
+        yield f"{f'{name}, E-step':30}{walked(shape, asked, sizes, graphs=graphs)}"
 
 
-def decoded(shape: Shape, asked: Recipe, sizes: Sizes) -> str:
+def decoded(shape: Shape, asked: Recipe, sizes: Sizes, *, graphs: bool) -> str:
     """Figures of completions of different prompts, all side by side."""
     accelerator = open_accelerator(asked, Ranks())
     recipe, where = resolved(asked, accelerator), accelerator.device
     forget_peak(where)
-    policy, batch = policy_of(shape, recipe, where), recipe.compute.decode_batch
+    policy, batch = policy_of(shape, recipe, where, graphs=graphs), recipe.compute.decode_batch
     said = estimated(footprint(policy.model.config, recipe), recipe, "eval")
     prompts = [[(row + 3 * n) % 1000 for n in range(sizes.prompt)] for row in range(batch)]
     generate(policy, prompts[:2], range(2), max_new_tokens=2)
@@ -213,12 +215,12 @@ def decoded(shape: Shape, asked: Recipe, sizes: Sizes) -> str:
     return f"{tokens / seconds:10.0f}{1e3 * seconds / sizes.new_tokens:8.1f}{memory_words(where, said)}"
 
 
-def walked(shape: Shape, asked: Recipe, sizes: Sizes) -> str:
-    """Figures of the E-step's trajectories: tokens of lines and of comments, every gate open."""
+def walked(shape: Shape, asked: Recipe, sizes: Sizes, *, graphs: bool) -> str:
+    """Figures of the E-step's trajectories of many traces: tokens of lines and of comments, every gate open."""
     accelerator = open_accelerator(asked, Ranks())
     recipe, where = resolved(asked, accelerator), accelerator.device
     forget_peak(where)
-    policy = policy_of(shape, recipe, where)
+    policy = policy_of(shape, recipe, where, graphs=graphs)
     trace = encode_trace(policy, parse_trace(inspect.getsource(textwrap.dedent), id="dedent", prompt_end=1), "implied")
     begin = waited(where)
     rollouts = annotate(

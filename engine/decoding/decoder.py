@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from engine.decoding.beginnings import Beginnings, common
-from engine.decoding.kvcache import RaggedCache, Span, forward
+from engine.decoding.kvcache import Span
+from engine.decoding.recorded import Passes
 from engine.errors import EnvironmentFault
 from engine.model.passes import predicting
 from engine.model.policy import Policy, Support
@@ -98,7 +99,7 @@ class Decoder(Generic[ResultT]):
         self._drawing = drawing
         self._waiting = deque(range(len(rows)))
         self._slots = [_Slot(i) for i in range(min(batch_size, len(rows)))]
-        self._cache = RaggedCache(len(self._slots))
+        self._passes = Passes(policy, len(self._slots))
         leading = not policy.boundary.trailing
         self._newlines = policy.supports[Support.NEWLINE].nonzero()[:, 0] if leading else None
         self.results: dict[int, ResultT] = {}
@@ -157,7 +158,7 @@ class Decoder(Generic[ResultT]):
         if length < MIN_SHARED:
             length = 0
         elif common(slot.ids, turn.feed) < length:
-            self._cache.copy_columns(donor, slot.number, length)
+            self._passes.cache.copy_columns(donor, slot.number, length)
         slot.ids, turn.feed, slot.fresh = turn.feed[:length], turn.feed[length:], False
 
     def _step(self, slots: Sequence[_Slot]) -> list[Answer]:
@@ -177,7 +178,7 @@ class Decoder(Generic[ResultT]):
             slot.ids += turn.feed
             self._check_position(len(slot.ids))
             read.append(range(stop - turn.n_read, stop))
-        hidden = forward(self._policy, self._cache, spans, packed)
+        hidden = self._passes.forward(spans, packed)
         return self._answers([_turn_of(slot) for slot in slots], hidden, read)
 
     def _check_position(self, tokens: int) -> None:

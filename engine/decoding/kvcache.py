@@ -10,12 +10,13 @@ its length.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, Cache
 
 from engine.model.attending import attend
@@ -51,17 +52,28 @@ class Span:
         return self.column + self.width
 
 
+class PassShape(NamedTuple):
+    """The sizes of a forward pass, where they are to be those of other passes too: what it lacks is filled up."""
+
+    tokens: int
+    """At least as many as are computed, and as are stored."""
+    width: int
+    """At least as many as any row adds."""
+    columns: int
+    """At least as many as any row comes to hold."""
+
+
 class AttentionCall:
     """Spans of about the same width, whose tokens attend in one call.
 
     Shapes: n rows of the cache that are read, w new tokens a row, L columns, G query heads a key head.
     """
 
-    def __init__(self, spans: Sequence[Span], n_rows: int) -> None:
-        in_place = 2 * len(spans) > n_rows  # else gathering the few rows' keys is cheaper than reading all rows
-        self.columns = _rounded_up(max(span.end_column for span in spans))
+    def __init__(self, spans: Sequence[Span], n_rows: int, shape: PassShape | None = None) -> None:
+        in_place = shape is not None or 2 * len(spans) > n_rows  # else gathering few rows' keys is cheaper than all
+        self.columns = shape.columns if shape else _rounded_up(max(span.end_column for span in spans))
         """L."""
-        self.width = max(span.width for span in spans)
+        self.width = shape.width if shape else max(span.width for span in spans)
         """w."""
         numbers = np.zeros((n_rows if in_place else len(spans), 3), dtype=np.int64)  # without a span: token 0
         at = [span.row for span in spans] if in_place else range(len(spans))
@@ -70,13 +82,17 @@ class AttentionCall:
         offsets = np.minimum(np.arange(self.width), np.maximum(widths - 1, 0))  # behind its last token, that one again
         queries, real = begins + offsets, np.arange(self.width) < widths
         rows = [] if in_place else [span.row for span in spans]
-        self.numbers = (rows, queries, columns + 1 + offsets, queries[real], np.flatnonzero(real))
+        tokens, places = queries[real], np.flatnonzero(real)
+        if shape:  # tokens that fill up are answered by any query, and heeded by nobody
+            tokens = np.concatenate([tokens, np.arange(len(tokens), shape.tokens)])
+            places = _filled(places, shape.tokens, 0)
+        self.numbers = (rows, queries, columns + 1 + offsets, tokens, places)
         """On the CPU, what `placed` is given on the device."""
         self._in_place = in_place
-        self._masks: dict[tuple[int, torch.dtype], Tensor] = {}
 
     def placed(self, rows: Tensor, queries: Tensor, seen: Tensor, tokens: Tensor, places: Tensor) -> None:
-        """Take `numbers`, sent to the device."""
+        """Take `numbers`, sent to the device; of others nothing is kept."""
+        self._masks: dict[tuple[int, torch.dtype], Tensor] = {}
         self.rows = None if self._in_place else rows
         """int64 [n] rows whose keys are gathered; None to read all rows in place."""
         self.queries = queries
@@ -95,24 +111,40 @@ class AttentionCall:
 
 
 class Layout:
-    """Where T packed tokens go, for one forward pass over a cache of R rows."""
+    """Where T packed tokens go, for one forward pass over a cache of R rows; with a shape, the last row is spare."""
 
-    def __init__(self, spans: Sequence[Span], ids: Sequence[int], n_rows: int, device: torch.device) -> None:
+    def __init__(self, spans: Sequence[Span], ids: Sequence[int], n_rows: int, shape: PassShape | None = None) -> None:
         firsts: dict[int, Span] = {}
         for span in spans:
             firsts.setdefault(span.begin, span)
         own = list(firsts.values())
-        self.calls = [AttentionCall(part, n_rows) for part in _of_about_one_width(own)]
-        self.columns_needed = max(_rounded_up(span.end_column) for span in spans)
+        parts = [own] if shape else _of_about_one_width(own)
+        self.calls = [AttentionCall(part, n_rows, shape) for part in parts]
+        self.columns_needed = max(call.columns for call in self.calls)
         """How many columns the store must have."""
         at = [(i, span.row, span.column + i - span.begin) for span in spans for i in range(span.begin, span.stop)]
         positions = [i for span in own for i in range(span.column, span.end_column)]
-        numbers = [ids, positions, *np.array(at).T, *(numbers for call in self.calls for numbers in call.numbers)]
-        self.ids, self.positions, self.tokens, self.rows, self.columns, *rest = sent_together(numbers, device)
+        self.attended = sum(positions) + len(positions)
+        """How many columns its tokens see, summed over them."""
+        tokens, rows, columns = np.array(at).T
+        packed = [np.array(ids), np.array(positions), tokens, rows, columns]
+        if shape:  # fill up with token 0; as the spare row's, the first one's key and value are stored again
+            fillings = (0, 0, 0, n_rows - 1, 0)
+            packed = [_filled(part, shape.tokens, by) for part, by in zip(packed, fillings, strict=True)]
+        self.numbers = [*packed, *(numbers for call in self.calls for numbers in call.numbers)]
+        """On the CPU, what `placed` is given on the device."""
+
+    def placed(self, numbers: Sequence[Tensor]) -> None:
+        """Take `numbers`, sent to the device."""
+        self.ids, self.positions, self.tokens, self.rows, self.columns, *rest = numbers
         """int64 [T] twice: the packed tokens, and how many stand before each. Then int64 [n] each: the packed tokens by
         their index, again for each further span of them, and their places."""
         for i, call in enumerate(self.calls):
             call.placed(*rest[5 * i : 5 * i + 5])
+
+
+def _filled(numbers: NDArray[Any], length: int, by: int) -> NDArray[Any]:
+    return np.concatenate([numbers, np.full(length - len(numbers), by)])
 
 
 def _rounded_up(columns: int) -> int:
@@ -136,10 +168,21 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
     def __init__(self, n_rows: int) -> None:
         super().__init__(layers=[])
         self.n_rows = n_rows
+        self.n_columns = FIRST_COLUMNS
         self.layout: Layout | None = None
         """Set for the length of one forward pass."""
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
+
+    def reserve(self, columns: int) -> None:
+        """Have at least so many columns: all moves to other memory where there were fewer."""
+        if columns <= self.n_columns:
+            return
+        while self.n_columns < columns:
+            self.n_columns *= 2
+        for stores in (self._keys, self._values):
+            for layer, store in enumerate(stores):
+                stores[layer] = pad(store, (0, 0, 0, self.n_columns - store.shape[2]))
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
@@ -150,11 +193,8 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
             raise RuntimeError("a ragged cache is read and written by `forward` alone")
         key_states = key_states.to(value_states.dtype)  # autocast leaves the rotated ones in float32
         if layer_idx == len(self._keys):
-            self._keys.append(self._store(key_states, FIRST_COLUMNS))
-            self._values.append(self._store(value_states, FIRST_COLUMNS))
-        while self._keys[layer_idx].shape[2] < layout.columns_needed:
-            self._keys[layer_idx] = _doubled(self._keys[layer_idx])
-            self._values[layer_idx] = _doubled(self._values[layer_idx])
+            self._keys.append(self._store(key_states))
+            self._values.append(self._store(value_states))
         keys, values = self._keys[layer_idx], self._values[layer_idx]
         keys[layout.rows, :, layout.columns] = key_states[0].transpose(0, 1)[layout.tokens]
         values[layout.rows, :, layout.columns] = value_states[0].transpose(0, 1)[layout.tokens]
@@ -165,13 +205,9 @@ class RaggedCache(Cache):  # type: ignore[misc] # transformers is untyped
         for store in (*self._keys, *self._values):
             store[target, :, :n_columns] = store[source, :, :n_columns]
 
-    def _store(self, like: Tensor, columns: int) -> Tensor:
+    def _store(self, like: Tensor) -> Tensor:
         # Zeros, not whatever memory holds: a masked NaN would still be NaN in the weighted sum of values.
-        return like.new_zeros(self.n_rows, like.shape[1], columns, like.shape[3])
-
-
-def _doubled(store: Tensor) -> Tensor:
-    return torch.cat([store, torch.zeros_like(store)], dim=2)
+        return like.new_zeros(self.n_rows, like.shape[1], self.n_columns, like.shape[3])
 
 
 def ragged_attention(
@@ -218,7 +254,15 @@ AttentionInterface.register(ATTENTION, ragged_attention)
 
 def forward(policy: Policy, cache: RaggedCache, spans: Sequence[Span], ids: Sequence[int]) -> Tensor:
     """Hidden states [T, D] of the packed tokens `ids`, which `spans` cover in order; the cache takes them in."""
-    cache.layout = layout = Layout(spans, ids, cache.n_rows, policy.device)
+    layout = Layout(spans, ids, cache.n_rows)
+    cache.reserve(layout.columns_needed)
+    return forward_laid_out(policy, cache, layout, sent_together(layout.numbers, policy.device))
+
+
+def forward_laid_out(policy: Policy, cache: RaggedCache, layout: Layout, numbers: Sequence[Tensor]) -> Tensor:
+    """Hidden states [T, D] of a layout's tokens, given its numbers on the device; the cache has the columns."""
+    layout.placed(numbers)
+    cache.layout = layout
     try:
         return attend(policy, ATTENTION, layout.ids, layout.positions, cache, layout=layout)
     finally:

@@ -7,7 +7,7 @@ optimisers. Where models come from is `engine.model.opening`'s matter; how they 
 import copy
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -65,6 +65,10 @@ class Policy:
     """What sets it apart from other policies of the same model; None where the model's weights are its own."""
     max_positions: int | None = None
     """Tokens a sequence may have at most, where its positions come to an end."""
+    cuda_graphs: bool = False
+    """Are its passes recorded where it decodes?"""
+    on_pass: Callable[[int, Tensor | int], None] | None = None
+    """Told of each pass of it and of its clones: how many tokens, and summed over them how many each of them sees."""
 
     @property
     def device(self) -> torch.device:
@@ -192,6 +196,9 @@ class Policy:
     def last_hidden(self, cache: Any, **inputs: Any) -> Tensor:
         """Last hidden states [B, W, D] of the decoder's ``inputs``, as transformers names these."""
         decoder = self.decoder()
+        if self.on_pass:
+            tokens = inputs["input_ids"].numel()
+            self.on_pass(tokens, inputs["position_ids"].sum() + tokens)  # as many as its place says, and itself
         output = decoder(**inputs, **{cache_keyword(decoder): cache}, use_cache=cache is not None)
         hidden = output.last_hidden_state
         assert isinstance(hidden, Tensor)  # noqa: S101 - transformers is untyped

@@ -22,10 +22,33 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def sent_together(columns: Sequence[Sequence[int] | NDArray[Any]], device: torch.device) -> tuple[Tensor, ...]:
+Columns = Sequence[Sequence[int] | NDArray[Any]]
+
+
+def sent_together(columns: Columns, device: torch.device) -> tuple[Tensor, ...]:
     """int64 [n] of each of ``columns``, which cross in one piece."""
+    whole, lengths = _laid_end_to_end(columns)
+    return torch.split(sent(whole, device), lengths)
+
+
+class Landing:
+    """Where columns of the same lengths come down again and again."""
+
+    def __init__(self, columns: Columns, device: torch.device) -> None:
+        whole, lengths = _laid_end_to_end(columns)
+        self._whole = whole.to(device)
+        self.columns = torch.split(self._whole, lengths)
+        """int64 [n] of each."""
+
+    def send(self, columns: Columns) -> None:
+        """Overwrite `columns` by others of their lengths, which cross in one piece; nobody waits for them."""
+        whole, _ = _laid_end_to_end(columns)
+        self._whole.copy_(sent(whole, self._whole.device))
+
+
+def _laid_end_to_end(columns: Columns) -> tuple[Tensor, list[int]]:
     arrays = [np.asarray(column, dtype=np.int64).reshape(-1) for column in columns]
-    return torch.split(sent(torch.from_numpy(np.concatenate(arrays)), device), [len(array) for array in arrays])
+    return torch.from_numpy(np.concatenate(arrays)), [len(array) for array in arrays]
 
 
 def fetched(tensors: Sequence[Tensor]) -> list[NDArray[np.float64]]:

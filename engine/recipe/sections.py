@@ -58,6 +58,9 @@ class Compute(Section):
     """Compile the layers for training, by torch: half a minute at the start of each stage, then faster updates. Needs a
     C++ compiler; not with ``shard``. A resumed run is the same to rounding alone: what is compiled depends on what came
     first."""
+    cuda_graphs: bool = True
+    """On a GPU, record the forward passes of a decoding when their sizes come again, and replay them. A model that
+    cannot be recorded is decoded without."""
     processes: int = Field(1, ge=1)
     """How many share the work of a run: one a GPU, or, on CPU, a few with some cores each. Under ``accelerate launch``
     or ``torchrun`` theirs count."""

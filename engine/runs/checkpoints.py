@@ -134,6 +134,7 @@ def open_policy(recipe: Recipe, checkpoint: Path | None, device: str) -> Policy:
     )
     check_decoding(policy)
     policy.autocast = AUTOCAST[recipe.compute.mixed_precision]
+    policy.cuda_graphs = recipe.compute.cuda_graphs and policy.device.type == "cuda"
     if recipe.lora.rank:
         policy.adapter = new_adapter(policy.model, recipe)
         if checkpoint:

@@ -88,7 +88,7 @@ def flops(weights: int, layers: int, width: int, tokens: int, attended: int) -> 
 
 
 class Meter:
-    """Counts the operations of whatever goes through a policy's decoder, and through those of its clones."""
+    """Counts the operations of the passes of a policy, and of what is made of it from then on."""
 
     def __init__(self, policy: Policy) -> None:
         config = policy.model.config
@@ -99,10 +99,7 @@ class Meter:
         # By thread, as a policy and its clone may be at work side by side. What tokens attended to stays where the
         # model is: to ask how many would have the CPU wait for each pass.
         self._counts: dict[int, tuple[int, Tensor | int]] = {}
-        policy.decoder().register_forward_pre_hook(self._count, with_kwargs=True)
-
-    def __deepcopy__(self, _: Any) -> Self:
-        return self  # the clone of a model is counted by the same meter
+        policy.on_pass = self._count
 
     def take(self) -> int:
         """Operations since the last time; to be called while no other thread is at work."""
@@ -110,9 +107,7 @@ class Meter:
         tokens, attended = (sum(int(own[i]) for own in taken) for i in range(2))
         return flops(self._weights, self._layers, self._width, tokens, attended)
 
-    def _count(self, _: Any, __: Any, named: dict[str, Any]) -> None:
-        tokens = named["input_ids"].numel()
-        attended = named["position_ids"].sum() + tokens  # a token sees as many as its place says, and itself
+    def _count(self, tokens: int, attended: Tensor | int) -> None:
         passes = PASSES if torch.is_grad_enabled() else 1
         own, own_attended = self._counts.get(threading.get_ident(), (0, 0))
         self._counts[threading.get_ident()] = own + tokens * passes, own_attended + attended * passes

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from engine.decoding import kvcache
-from engine.decoding.kvcache import Layout, RaggedCache, Span, ragged_attention
+from engine.decoding.kvcache import Layout, PassShape, RaggedCache, Span, ragged_attention
+from engine.model.transfers import sent_together
 
 CPU = torch.device("cpu")
 HEADS, KV_HEADS, WIDTH = 4, 2, 8
@@ -22,6 +23,13 @@ def spans_of(widths: dict[int, int], seed: int = 0) -> list[Span]:
         spans.append(Span(row, begin, begin + width, columns.randrange(0, 40)))
         begin += width
     return spans
+
+
+def laid_out(spans: list[Span], ids: list[int], n_rows: int, shape: PassShape | None = None) -> Layout:
+    """A layout that is ready for a pass."""
+    layout = Layout(spans, ids, n_rows, shape)
+    layout.placed(sent_together(layout.numbers, CPU))
+    return layout
 
 
 def drawn(spans: list[Span], n_rows: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,7 +54,7 @@ def one_by_one(spans: list[Span], query: Tensor, key: Tensor, value: Tensor) -> 
 
 
 def attended(spans: list[Span], n_rows: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    layout = Layout(spans, [0] * query.shape[2], n_rows, CPU)
+    layout = laid_out(spans, [0] * query.shape[2], n_rows)
     out, _ = ragged_attention(torch.nn.Module(), query, key, value, None, 0.3, layout=layout)
     return out
 
@@ -74,7 +82,7 @@ def test_every_token_sees_its_own_row_up_to_itself(
 
 def test_rows_that_feed_about_as_many_tokens_attend_in_one_call() -> None:
     widths = dict(enumerate([1, 1, 3, 4, 3, 5, 8, 7, 100, 70]))
-    layout = Layout(spans_of(widths), [0] * sum(widths.values()), len(widths), CPU)
+    layout = laid_out(spans_of(widths), [0] * sum(widths.values()), len(widths))
     assert [call.width for call in layout.calls] == [1, 4, 8, 100]
     assert sum(len(call.tokens) for call in layout.calls) == sum(widths.values())
 
@@ -82,14 +90,14 @@ def test_rows_that_feed_about_as_many_tokens_attend_in_one_call() -> None:
 def test_a_call_holds_no_more_pairs_than_it_may_and_at_least_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kvcache, "MOST_PAIRS", 4 * 40)
     spans = [Span(row, 4 * row, 4 * row + 4, 16) for row in range(5)]  # 80 pairs each
-    layout = Layout(spans, [0] * 20, 5, CPU)
+    layout = laid_out(spans, [0] * 20, 5)
     assert [len(call.tokens) for call in layout.calls] == [8, 8, 4]
     monkeypatch.setattr(kvcache, "MOST_PAIRS", 1)
-    assert len(Layout(spans, [0] * 20, 5, CPU).calls) == 5
+    assert len(laid_out(spans, [0] * 20, 5).calls) == 5
 
 
 def test_the_mask_is_made_once_for_all_layers_of_a_type() -> None:
-    (call,) = Layout([Span(0, 0, 2, 5)], [0, 0], 1, CPU).calls
+    (call,) = laid_out([Span(0, 0, 2, 5)], [0, 0], 1).calls
     mask = call.mask(2, torch.float32)
     assert mask is call.mask(2, torch.float32)
     assert mask.shape == (1, 1, 4, 8)  # columns in eights
@@ -98,7 +106,7 @@ def test_the_mask_is_made_once_for_all_layers_of_a_type() -> None:
 
 
 def test_spans_of_the_same_tokens_are_stored_in_each_row_and_computed_once() -> None:
-    layout = Layout([Span(0, 0, 2, 3), Span(2, 0, 2, 3), Span(1, 2, 3, 0)], [7, 8, 9], 3, CPU)
+    layout = laid_out([Span(0, 0, 2, 3), Span(2, 0, 2, 3), Span(1, 2, 3, 0)], [7, 8, 9], 3)
     assert layout.ids.tolist() == [7, 8, 9]
     assert layout.positions.tolist() == [3, 4, 0]
     assert layout.tokens.tolist() == [0, 1, 0, 1, 2]
@@ -109,7 +117,8 @@ def test_spans_of_the_same_tokens_are_stored_in_each_row_and_computed_once() -> 
 
 def test_a_cache_grows_before_a_column_is_wanted_that_it_has_not() -> None:
     cache = RaggedCache(1)
-    cache.layout = Layout([Span(0, 0, 1, kvcache.FIRST_COLUMNS)], [0], 1, CPU)
+    cache.layout = laid_out([Span(0, 0, 1, kvcache.FIRST_COLUMNS)], [0], 1)
+    cache.reserve(cache.layout.columns_needed)
     keys, _ = cache.update(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2), 0)
     assert keys.shape[2] == 2 * kvcache.FIRST_COLUMNS
     assert keys[0, 0].sum(-1).nonzero().flatten().tolist() == [kvcache.FIRST_COLUMNS]

@@ -15,8 +15,9 @@ from engine.corpora.traces import Annotated, parse_trace
 from engine.decoding.beginnings import common
 from engine.decoding.decoder import MIN_SHARED, Answer, Decoder, Row, Turn
 from engine.decoding.drawing import Truncation, draw
-from engine.decoding.kvcache import FIRST_COLUMNS, RaggedCache, Span, forward
+from engine.decoding.kvcache import FIRST_COLUMNS, Span
 from engine.decoding.latents import Rollout, annotate
+from engine.decoding.recorded import Passes
 from engine.decoding.sampler import Completion, StopReason, generate, may_open_comment
 from engine.model.boundary import LEADING
 from engine.model.encoding import chunk_mismatches, encode_trace
@@ -27,9 +28,9 @@ from tests.engine.tiny import encoded, prompts, slow_comment, slow_gate, slow_lo
 SEEDS = range(100, 200)
 
 
-@pytest.fixture(scope="module")
-def policy() -> Policy:
-    return tiny_policy()
+@pytest.fixture(scope="module", params=[False, True], ids=["", "recorded"])
+def policy(request: pytest.FixtureRequest) -> Policy:
+    return replace(tiny_policy(), cuda_graphs=request.param)
 
 
 def sample(policy: Policy, batch_size: int, **options: object) -> list[Completion]:
@@ -528,11 +529,13 @@ def _count_fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens of each forward pass of the decoder."""
     fed: list[int] = []
 
-    def counting(policy: Policy, cache: RaggedCache, spans: Sequence[Span], ids: Sequence[int]) -> torch.Tensor:
-        fed.append(len(ids))
-        return forward(policy, cache, spans, ids)
+    usual = Passes.forward
 
-    monkeypatch.setattr("engine.decoding.decoder.forward", counting)
+    def counting(self: Passes, spans: Sequence[Span], ids: Sequence[int]) -> torch.Tensor:
+        fed.append(len(ids))
+        return usual(self, spans, ids)
+
+    monkeypatch.setattr(Passes, "forward", counting)
     return fed
 
 
