@@ -113,6 +113,8 @@ def _record(compute: Callable[[], Tensor], device: torch.device, pool: Any) -> t
         except BaseException:
             with suppress(RuntimeError):  # that the record is broken
                 graph.capture_end()
+            generator = torch.cuda.default_generators[stream.device_index]
+            generator.graphsafe_set_state(generator.clone_state())  # which waits for no record to end
             raise
         graph.capture_end()
     torch.cuda.current_stream(device).wait_stream(stream)
