@@ -46,6 +46,7 @@ def compare(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a row an arm as CSV.")] = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table.")] = False,
+    as_svg: Annotated[bool, typer.Option("--svg", help="Print the curves as a chart, means and extremes.")] = False,
     out: Out = None,
     home: Home = HOME,
 ) -> None:
@@ -54,10 +55,11 @@ def compare(
     from engine.reports.tables import csv_lines
     from engine.store.reader import Reader
 
-    if as_json + as_csv + as_latex > 1:
-        raise UsageFault("--json, --csv and --latex: give one of them")
-    if out is not None and not (as_json or as_csv or as_latex):
-        raise UsageFault("--out: say what is to be written there, by --json, --csv or --latex")
+    forms = as_json + as_csv + as_latex + as_svg
+    if forms > 1:
+        raise UsageFault("--json, --csv, --latex and --svg: give one of them")
+    if out is not None and not forms:
+        raise UsageFault("--out: say what is to be written there, by --json, --csv, --latex or --svg")
     with closing(Reader(home)) as reader:
         k, learnings = _learnings(reader, references, metric, suite, position, window)
     rows = compared(learnings, level=level, against=against, k=k or 1)
@@ -69,6 +71,8 @@ def compare(
         deliver(csv_lines([{"metric": name} | _flat(row) for row in rows]), out)
     elif as_latex:
         deliver(_latex(name, rows), out)
+    elif as_svg:
+        deliver(_chart(name, learnings), out)
     else:
         stdout().print(_table(name, rows))
 
@@ -116,6 +120,19 @@ def _tell(runs: Mapping[str, Mapping[str, Any]], arms_left: Sequence[str]) -> No
         talk(f"left out, as not every run of theirs has such numbers: {', '.join(arms_left)}")
     if unfinished := [f"{run['id']} {run['status']}" for run in runs.values() if run["status"] != "done"]:
         talk(f"not done, compared as far as they are: {', '.join(unfinished)}")
+
+
+def _chart(metric: str, learnings: Sequence[Learning]) -> str:
+    """The curves by arm, as far as all of an arm's go."""
+    import numpy as np
+
+    from engine.reports.charts import line_chart
+
+    curves = {}
+    for learning in learnings:
+        shared = min(len(curve.values) for curve in learning.curves)
+        curves[learning.arm.name] = np.array([curve.values[:shared] for curve in learning.curves])
+    return line_chart(metric, "update" if metric == "reward" else "evaluation", "mean", curves)
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,10 +89,23 @@ def test_latex_compares_evaluations_where_asked(home: Path) -> None:
     assert r"fast & 2 & 80.0 [80.0, 80.0] & 80.0 [80.0, 80.0] & +30.0 [+0.0, +60.0] \\" in text
 
 
+def test_a_chart_has_a_curve_an_arm_as_far_as_all_its_runs_go(home: Path) -> None:
+    with create(home, "fast2", arm="fast", group="g2", seed=2, config=json.dumps({"arm": "fast"})) as w:
+        for w.step in (1, 2):
+            w.metrics({"rlvr/reward": 0.5})
+    file = home / "chart.svg"
+    assert compare(home, "g0", "g1", "g2", "--svg", "--window", "1", "--out", str(file)).exit_code == Exit.DONE
+    lines = [line for line in file.read_text().splitlines() if "<polyline" in line]
+    assert [len(line.split('"')[1].split()) for line in lines] == [4, 2]
+    assert ">reward<" in file.read_text()
+    assert ">update<" in file.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["g0", "--json", "--csv"], "--json, --csv and --latex: give one of them"),
+        (["g0", "--json", "--csv"], "--json, --csv, --latex and --svg: give one of them"),
+        (["g0", "--latex", "--svg"], "--json, --csv, --latex and --svg: give one of them"),
         (["g0", "--out", "x"], "--out: say what is to be written there"),
         (["g0", "--metric", "loss"], "--metric 'loss': write reward, or pass@K"),
         (["g0", "--metric", "pass@0"], "--metric 'pass@0': write reward, or pass@K"),
