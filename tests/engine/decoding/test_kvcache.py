@@ -115,6 +115,22 @@ def test_spans_of_the_same_tokens_are_stored_in_each_row_and_computed_once() -> 
     assert sum(len(call.tokens) for call in layout.calls) == 3
 
 
+def test_a_cache_moves_only_when_it_has_too_few_columns() -> None:
+    cache = RaggedCache(1)
+
+    def stored() -> Tensor:
+        cache.layout = laid_out([Span(0, 0, 1, 0)], [0], 1)
+        return cache.update(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2), 0)[0]
+
+    before = stored()
+    cache.reserve(kvcache.FIRST_COLUMNS)
+    assert stored().data_ptr() == before.data_ptr()
+    for columns in (kvcache.FIRST_COLUMNS + 1, 2 * kvcache.FIRST_COLUMNS):
+        cache.reserve(columns)
+        assert stored().shape[2] == 2 * kvcache.FIRST_COLUMNS
+    assert stored().sum() == before.sum() == 2
+
+
 def test_a_cache_grows_before_a_column_is_wanted_that_it_has_not() -> None:
     cache = RaggedCache(1)
     cache.layout = laid_out([Span(0, 0, 1, kvcache.FIRST_COLUMNS)], [0], 1)
