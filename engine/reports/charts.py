@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 
 import numpy as np
@@ -40,14 +40,19 @@ def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
         left, height = place(0, value).split(",")
         parts.append(f'<path d="M{left} {height}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{height}" text-anchor="end" dy="4">{value:.2f}</text>')
-    legend = _WIDTH - max(130, 31 + 6 * max(map(len, curves)))
-    for number, (name, curve) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
+    colours = [COLOURS[number % len(COLOURS)] for number in range(len(curves))]
+    for curve, colour in zip(curves.values(), colours, strict=True):
         parts += [_band(curve, place, colour), _line(curve.mean(0), place, colour)]
-        top_of = _TOP + 16 * number + 8
-        parts.append(f'<path d="M{legend} {top_of}h18" stroke="{colour}" stroke-width="3"/>')
-        parts.append(f'<text x="{legend + 24}" y="{top_of + 4}">{escape(name)}</text>')
-    return "\n".join([*parts, "</svg>\n"])
+    return "\n".join([*parts, *_legend(curves, colours), "</svg>\n"])
+
+
+def _legend(names: Iterable[str], colours: Iterable[str]) -> Iterator[str]:
+    """Beside the title, where no curve goes."""
+    left = _WIDTH - _RIGHT
+    for name, colour in reversed(list(zip(names, colours, strict=True))):
+        left -= 36 + 6 * len(name)
+        yield f'<path d="M{left} 14h18" stroke="{colour}" stroke-width="3"/>'
+        yield f'<text x="{left + 24}" y="18">{escape(name)}</text>'
 
 
 def _line(values: Floats, place: Place, colour: str) -> str:

@@ -25,7 +25,9 @@ from engine.model.events import add_annotated, bare_trie
 from engine.model.logprobs import logprobs
 from engine.model.policy import Policy
 from engine.model.tries import Trie, TrieBuilder, collate
+from engine.recipe.files import parse_recipe
 from engine.recipe.sections import Compute, Optimiser
+from engine.runs.checkpoints import open_policy
 from engine.training.memory import MemoryGuard
 from engine.training.objectives import Clip
 from engine.training.scoring import score
@@ -143,6 +145,20 @@ def test_completions_that_outgrow_the_cache_are_the_same(recorded: bool) -> None
     for a, b in zip(ours, theirs, strict=True):
         assert a.logprobs[:200] == pytest.approx(b.logprobs[:200], abs=10 * NEAR)
         assert a.ids == b.ids
+
+
+@pytest.mark.parametrize("asked", ["true", "false"])
+def test_a_runs_policy_records_its_passes_on_a_gpu_alone(asked: str) -> None:
+    recipe = parse_recipe(
+        f"""
+        name = "x"
+        model.id = "random:tiny"
+        compute.cuda_graphs = {asked}
+        arms.all.stages = ["eval"]
+    """,
+        "test",
+    )
+    assert open_policy(recipe, None, str(DEVICE)).cuda_graphs == (asked == "true" and DEVICE.type == "cuda")
 
 
 @pytest.mark.filterwarnings("ignore:.*without CUDA graphs")
