@@ -124,8 +124,7 @@ class Layout:
         """How many columns the store must have."""
         at = [(i, span.row, span.column + i - span.begin) for span in spans for i in range(span.begin, span.stop)]
         positions = [i for span in own for i in range(span.column, span.end_column)]
-        self.attended = sum(positions) + len(positions)
-        """How many columns its tokens see, summed over them."""
+        self._positions = positions
         tokens, rows, columns = np.array(at).T
         packed = [np.array(ids), np.array(positions), tokens, rows, columns]
         if shape:  # fill up with token 0; as the spare row's, the first one's key and value are stored again
@@ -133,6 +132,11 @@ class Layout:
             packed = [_filled(part, shape.tokens, by) for part, by in zip(packed, fillings, strict=True)]
         self.numbers = [*packed, *(numbers for call in self.calls for numbers in call.numbers)]
         """On the CPU, what `placed` is given on the device."""
+
+    @property
+    def attended(self) -> int:
+        """How many columns its tokens see, summed over them."""
+        return sum(self._positions) + len(self._positions)
 
     def placed(self, numbers: Sequence[Tensor]) -> None:
         """Take `numbers`, sent to the device."""

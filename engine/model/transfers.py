@@ -17,9 +17,12 @@ from torch import Tensor
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """``tensor``, of the CPU, on ``device``; nobody waits for it."""
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    return _ready(tensor, device).to(device, non_blocking=True)
+
+
+def _ready(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` where a copy to ``device`` makes nobody wait."""
+    return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
 Columns = Sequence[Sequence[int] | NDArray[Any]]
@@ -43,7 +46,7 @@ class Landing:
     def send(self, columns: Columns) -> None:
         """Overwrite `columns` by others of their lengths, which cross in one piece; nobody waits for them."""
         whole, _ = _laid_end_to_end(columns)
-        self._whole.copy_(sent(whole, self._whole.device))
+        self._whole.copy_(_ready(whole, self._whole.device), non_blocking=True)
 
 
 def _laid_end_to_end(columns: Columns) -> tuple[Tensor, list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -13,7 +13,7 @@ COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2")
 _WIDTH, _HEIGHT = 640, 320
 Place = Callable[[float, float], str]
 """From a place along the chart and a value to `x,y`."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 30, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 52, 12, 30, 42, 16
 
 
 def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
@@ -22,10 +22,12 @@ def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
     highs = [curve.max() for curve in curves.values()]
     bottom, top = min(0.0, *lows), max(highs) * 1.05 or 1.0
     longest = max(curve.shape[1] for curve in curves.values())
+    rows = _rows(curves, _WIDTH - _LEFT - _RIGHT - 8 * len(title))
+    above = _TOP + _ROW * (len(rows) - 1)
 
     def place(n: float, value: float) -> str:
         across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (n / max(1, longest - 1))
-        up = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (value - bottom) / (top - bottom)
+        up = _HEIGHT - _BOTTOM - (_HEIGHT - above - _BOTTOM) * (value - bottom) / (top - bottom)
         return f"{across:.1f},{up:.1f}"
 
     parts = [
@@ -43,16 +45,31 @@ def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(curves))]
     for curve, colour in zip(curves.values(), colours, strict=True):
         parts += [_band(curve, place, colour), _line(curve.mean(0), place, colour)]
-    return "\n".join([*parts, *_legend(curves, colours), "</svg>\n"])
+    return "\n".join([*parts, *_legend(rows, iter(colours)), "</svg>\n"])
 
 
-def _legend(names: Iterable[str], colours: Iterable[str]) -> Iterator[str]:
-    """Beside the title, where no curve goes."""
-    left = _WIDTH - _RIGHT
-    for name, colour in reversed(list(zip(names, colours, strict=True))):
-        left -= 36 + 6 * len(name)
-        yield f'<path d="M{left} 14h18" stroke="{colour}" stroke-width="3"/>'
-        yield f'<text x="{left + 24}" y="18">{escape(name)}</text>'
+def _rows(names: Iterable[str], room: int) -> list[list[str]]:
+    """The legend's rows beside the title, where no curve goes."""
+    rows: list[list[str]] = [[]]
+    for name in names:
+        if rows[-1] and sum(map(_entry, [*rows[-1], name])) > room:
+            rows.append([])
+        rows[-1].append(name)
+    return rows
+
+
+def _entry(name: str) -> int:
+    """How wide a name is with its mark."""
+    return 36 + 6 * len(name)
+
+
+def _legend(rows: Sequence[Sequence[str]], colours: Iterator[str]) -> Iterator[str]:
+    for number, row in enumerate(rows):
+        left, middle = _WIDTH - _RIGHT - sum(map(_entry, row)), 14 + _ROW * number
+        for name in row:
+            yield f'<path d="M{left} {middle}h18" stroke="{next(colours)}" stroke-width="3"/>'
+            yield f'<text x="{left + 24}" y="{middle + 4}">{escape(name)}</text>'
+            left += _entry(name)
 
 
 def _line(values: Floats, place: Place, colour: str) -> str:

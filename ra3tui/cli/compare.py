@@ -60,6 +60,8 @@ def compare(
         raise UsageFault("--json, --csv, --latex and --svg: give one of them")
     if out is not None and not forms:
         raise UsageFault("--out: say what is to be written there, by --json, --csv, --latex or --svg")
+    if as_svg and (level is not None or against is not None):
+        raise UsageFault("--level and --against are of tables, not of --svg")
     with closing(Reader(home)) as reader:
         k, learnings = _learnings(reader, references, metric, suite, position, window)
     rows = compared(learnings, level=level, against=against, k=k or 1)

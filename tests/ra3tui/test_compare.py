@@ -99,6 +99,7 @@ def test_a_chart_has_a_curve_an_arm_as_far_as_all_its_runs_go(home: Path) -> Non
     assert [len(line.split('"')[1].split()) for line in lines] == [4, 2]
     assert ">reward<" in file.read_text()
     assert ">update<" in file.read_text()
+    assert ">evaluation<" in compare(home, "g0", "g1", "--metric", "pass@1", "--svg").stdout
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,8 @@ def test_a_chart_has_a_curve_an_arm_as_far_as_all_its_runs_go(home: Path) -> Non
     [
         (["g0", "--json", "--csv"], "--json, --csv, --latex and --svg: give one of them"),
         (["g0", "--latex", "--svg"], "--json, --csv, --latex and --svg: give one of them"),
+        (["g0", "--svg", "--level", "0.5"], "--level and --against are of tables, not of --svg"),
+        (["g0", "--svg", "--against", "fast"], "--level and --against are of tables, not of --svg"),
         (["g0", "--out", "x"], "--out: say what is to be written there"),
         (["g0", "--metric", "loss"], "--metric 'loss': write reward, or pass@K"),
         (["g0", "--metric", "pass@0"], "--metric 'pass@0': write reward, or pass@K"),

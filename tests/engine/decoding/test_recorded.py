@@ -94,6 +94,26 @@ def test_a_pass_of_too_many_pairs_is_never_recorded(monkeypatch: pytest.MonkeyPa
     assert [shape for shape in seen.shapes if shape] == [PassShape(8, 1, 128)]
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize(("rows", "filled_up"), [(2, True), (4, True), (5, False), (64, False)])
+def test_tokens_that_many_rows_share_are_not_computed_for_each(
+    rows: int, filled_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Recorded(monkeypatch)
+    passes = Passes(recording(), rows)
+    for column in range(0, 4 * WORTH_RECORDING, 4):
+        passes.forward([Span(row, 0, 4, column) for row in range(rows)], [5, 6, 7, 8])
+    assert (seen.shapes[-1] is not None) == filled_up
+
+
+def test_the_last_row_is_filled_up_to_the_fewest_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Recorded(monkeypatch)
+    passes = Passes(recording(), ROWS)
+    for column in range(WORTH_RECORDING):
+        feed(passes, column, rows=1)
+    assert seen.shapes[-1] == PassShape(FEWEST_TOKENS, 1, COLUMNS_AT_ONCE)
+
+
 def test_a_cache_that_has_moved_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     usual = recorded._Recorded.__init__
