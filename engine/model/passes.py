@@ -32,13 +32,12 @@ _OF_CLASS = object()
 def predicting(policy: Policy, *, packed: bool = False) -> Iterator[None]:
     """Inside, the model has no dropout, recomputes nothing, and has the precision it is trained at.
 
-    Weights cast to a lower precision are kept until the end of the block: let it hold all steps of a decoding.
-
     Args:
         policy: whose model.
-        packed: take `packed_products`. The weights are not to change inside, nor to be copied.
+        packed: take `packed_products`: let the block hold all steps of a decoding. The weights are not to change
+            inside, nor to be copied.
     """
-    products = packed_products(policy.model, head_only=policy.autocast is not None) if packed else {}
+    products = packed_products(policy.model, lower=policy.autocast) if packed else {}
     with (
         _replaced(_of_modules(policy.model, products)),
         torch.autocast(policy.device.type, policy.autocast, enabled=policy.autocast is not None),

@@ -1,7 +1,8 @@
-"""Matrix products on a CPU from weights laid out for them beforehand, while nothing is trained.
+"""Matrix products from weights made ready for them beforehand, while nothing is trained.
 
-A decoding step multiplies a few tokens by every weight of the model. BLAS lays the weights out anew in each call, which
-for few tokens is most of the work; oneDNN can do it once. So a decoding takes a copy of the weights for as long as it
+A decoding step multiplies a few tokens by every weight of the model, so that what is done to the weights first is most
+of the work. On a CPU BLAS lays them out anew in each call, which oneDNN can do once; under autocast they are cast anew,
+by torch from 2.11 on also where nothing has a gradient. So a decoding takes a copy of the weights for as long as it
 lasts: no more memory than their gradients take in training.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module, Parameter
+from torch.nn.functional import linear
 
 
 class PackedProduct:
@@ -28,22 +30,40 @@ class PackedProduct:
         return result
 
 
-def packed_products(model: Any, *, head_only: bool) -> dict[Module, PackedProduct]:
+class LowerProduct:
+    """A linear layer's product under autocast, from a copy of its weights in that precision: to the bit the same."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+        self._layer = layer
+        self._weight: Tensor = layer.weight.detach().to(dtype)
+        self._bias: Tensor | None = None if layer.bias is None else layer.bias.detach().to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``x @ weight.T + bias`` of x [..., inputs], which autocast casts; where a model turns that off, as it is."""
+        if torch.is_autocast_enabled(x.device.type):
+            return linear(x, self._weight, self._bias)
+        return linear(x, self._layer.weight, self._layer.bias)
+
+
+def packed_products(model: Any, *, lower: torch.dtype | None) -> dict[Module, PackedProduct | LowerProduct]:
     """What may stand in for the forwards of the model's float32 layers, and of its head, whatever its type.
 
-    They differ from the usual products by rounding. On other devices than a CPU, and where torch comes without oneDNN,
-    there are none.
+    In float32 they differ from the usual products by rounding; on other devices than a CPU, and where torch comes
+    without oneDNN, there are none of these.
 
     Args:
         model: a transformers model with a language-modelling head.
-        head_only: leave out the layers, as where they are multiplied in a lower precision.
+        lower: the precision of autocast where the layers are multiplied, but not the head.
     """
+    layers = [module for module in model.get_decoder().modules() if _is_plain(module)]
     head = model.get_output_embeddings()
     onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not onednn or head.weight.device.type != "cpu" or type(head.weight) is not Parameter:
-        return {}
-    layers = [] if head_only else [module for module in model.get_decoder().modules() if _is_plain(module)]
-    return {layer: PackedProduct(layer) for layer in (head, *layers)}
+    plain = onednn and head.weight.device.type == "cpu" and type(head.weight) is Parameter
+    if lower is not None:
+        of_layers: dict[Module, PackedProduct | LowerProduct] = {layer: LowerProduct(layer, lower) for layer in layers}
+    else:
+        of_layers = {layer: PackedProduct(layer) for layer in layers if plain}
+    return of_layers | ({head: PackedProduct(head)} if plain else {})
 
 
 def _is_plain(module: Module) -> bool:

@@ -22,7 +22,7 @@ from engine.model.events import bare_trie
 from engine.model.logprobs import logprobs
 from engine.model.passes import attending, predicting, training
 from engine.model.policy import Policy
-from engine.model.products import PackedProduct
+from engine.model.products import LowerProduct, PackedProduct
 from engine.model.recomputing import enable_recomputing
 from engine.model.tries import Trie, collate
 from engine.recipe.sections import Compute, Optimiser
@@ -240,6 +240,32 @@ def test_one_forward_pass_alone_attends_by_another_function() -> None:
     forward_branches(policy, BranchCache(shared, visible, torch.tensor([len(ids)])), [5])
     assert during == ["ra3_ragged", usual, "ra3_branches"]
     assert policy.decoder().config._attn_implementation == usual
+
+
+@torch.inference_mode()
+def test_layers_are_cast_once_and_their_products_are_autocasts_to_the_bit() -> None:
+    policy = tiny_policy().clone()
+    policy.autocast = torch.bfloat16
+    ids = torch.tensor([prompts()[3]])
+    usual = policy.decoder()
+    with predicting(policy):
+        cast = usual(input_ids=ids).last_hidden_state
+    plain = usual(input_ids=ids).last_hidden_state
+    with predicting(policy, packed=True):
+        layers = [module for module in usual.modules() if type(module) is torch.nn.Linear]
+        assert layers
+        assert all(isinstance(layer.forward, LowerProduct) for layer in layers)
+        assert all(tensor.dtype is torch.bfloat16 for layer in layers for tensor in held(layer.forward))
+        assert torch.equal(usual(input_ids=ids).last_hidden_state, cast)
+        with torch.autocast("cpu", enabled=False):
+            assert torch.equal(usual(input_ids=ids).last_hidden_state, plain)
+    assert not torch.equal(cast, plain)
+    assert torch.equal(usual(input_ids=ids).last_hidden_state, plain)
+
+
+def held(product: object) -> list[Tensor]:
+    """The tensors that a product keeps."""
+    return [value for value in vars(product).values() if isinstance(value, Tensor)]
 
 
 @torch.no_grad()
