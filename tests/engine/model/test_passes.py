@@ -263,6 +263,16 @@ def test_layers_are_cast_once_and_their_products_are_autocasts_to_the_bit() -> N
     assert torch.equal(usual(input_ids=ids).last_hidden_state, plain)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_lower_product_is_its_layers_with_its_bias(bias: bool) -> None:
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(5, 3, bias=bias), torch.randn(2, 5)
+    product = LowerProduct(layer, torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(product(x), layer(x))
+    assert torch.equal(product(x), layer(x))
+
+
 def held(product: object) -> list[Tensor]:
     """The tensors that a product keeps."""
     return [value for value in vars(product).values() if isinstance(value, Tensor)]
