@@ -2,8 +2,8 @@
 
 A decoding step multiplies a few tokens by every weight of the model, so that what is done to the weights first is most
 of the work. On a CPU BLAS lays them out anew in each call, which oneDNN can do once; under autocast they are cast anew,
-by torch from 2.11 on also where nothing has a gradient. So a decoding takes a copy of the weights for as long as it
-lasts: no more memory than their gradients take in training.
+as torch 2.13 keeps no casts in inference mode. So a decoding takes a copy of the weights for as long as it lasts: no
+more memory than their gradients take in training.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import cycle
 
 import numpy as np
 
@@ -42,10 +43,9 @@ def line_chart(title: str, x: str, y: str, curves: Mapping[str, Floats]) -> str:
         left, height = place(0, value).split(",")
         parts.append(f'<path d="M{left} {height}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{height}" text-anchor="end" dy="4">{value:.2f}</text>')
-    colours = [COLOURS[number % len(COLOURS)] for number in range(len(curves))]
-    for curve, colour in zip(curves.values(), colours, strict=True):
+    for curve, colour in zip(curves.values(), cycle(COLOURS), strict=False):
         parts += [_band(curve, place, colour), _line(curve.mean(0), place, colour)]
-    return "\n".join([*parts, *_legend(rows, iter(colours)), "</svg>\n"])
+    return "\n".join([*parts, *_legend(rows), "</svg>\n"])
 
 
 def _rows(names: Iterable[str], room: int) -> list[list[str]]:
@@ -63,7 +63,8 @@ def _entry(name: str) -> int:
     return 36 + 6 * len(name)
 
 
-def _legend(rows: Sequence[Sequence[str]], colours: Iterator[str]) -> Iterator[str]:
+def _legend(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    colours = cycle(COLOURS)
     for number, row in enumerate(rows):
         left, middle = _WIDTH - _RIGHT - sum(map(_entry, row)), 14 + _ROW * number
         for name in row:

@@ -64,8 +64,11 @@ def compare(
         raise UsageFault("--level and --against are of tables, not of --svg")
     with closing(Reader(home)) as reader:
         k, learnings = _learnings(reader, references, metric, suite, position, window)
-    rows = compared(learnings, level=level, against=against, k=k or 1)
     name = f"pass@{k}" if k else "reward"
+    if as_svg:
+        deliver(_chart(name, learnings), out)
+        return
+    rows = compared(learnings, level=level, against=against, k=k or 1)
     if as_json:
         report = {"metric": name, "level": level, "against": against or rows[0]["arm"], "arms": rows}
         deliver(safe_json(report, indent=2, allow_nan=False) + "\n", out)
@@ -73,8 +76,6 @@ def compare(
         deliver(csv_lines([{"metric": name} | _flat(row) for row in rows]), out)
     elif as_latex:
         deliver(_latex(name, rows), out)
-    elif as_svg:
-        deliver(_chart(name, learnings), out)
     else:
         stdout().print(_table(name, rows))
 

@@ -181,8 +181,7 @@ def test_a_model_that_asks_the_device_is_decoded_without_graphs_and_others_are_n
     assert other.cuda_graphs
 
 
-@pytest.mark.parametrize("recorded", [False, True])
-@pytest.mark.parametrize("draw", [annotate, annotate_branches])
+@pytest.mark.parametrize(("draw", "recorded"), [(annotate, False), (annotate, True), (annotate_branches, False)])
 def test_gates_and_comments_are_the_same(draw: object, recorded: bool) -> None:
     settings = {"max_latent_tokens": 5, "explore": 1.0, "comment_temperature": 0.0}
     policies = (decoding(recorded), here())

@@ -131,6 +131,18 @@ def test_a_cache_that_has_moved_is_recorded_anew(monkeypatch: pytest.MonkeyPatch
     assert made == [FIRST_COLUMNS, 2 * FIRST_COLUMNS]
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_casts_are_not_kept_while_a_record_is_made_and_then_as_before(kept: bool) -> None:
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(kept)
+    try:
+        with pytest.raises(RuntimeError, match="broken"), recorded._casts_not_kept():
+            raise RuntimeError("broken" if not torch.is_autocast_cache_enabled() else "kept")
+        assert torch.is_autocast_cache_enabled() == kept
+    finally:
+        torch.set_autocast_cache_enabled(before)
+
+
 @pytest.mark.parametrize("graphs", [False, True])
 def test_operations_are_those_of_the_tokens_asked_for(graphs: bool) -> None:
     policy = replace(tiny_policy().clone(), cuda_graphs=graphs)
